@@ -1,0 +1,151 @@
+import { rootCertificates } from 'node:tls'
+import type { Dispatcher } from 'undici'
+import type { Clock } from '../clock.ts'
+import type { CredentialConfig } from '../config/schema.ts'
+import { describeError } from '../errors.ts'
+import type { TokenSource } from '../tokens/token-source.ts'
+import type { TokenSet } from '../tokens/token-set.ts'
+import { judgeTokenAnswer, type TokenHttpAnswer, type TokenOutcome } from './token-answer.ts'
+import { parseTokenBody, type TokenBody } from './token-body.ts'
+import { authenticatedForm, tokenHttpRequest, type TokenGrant, type TokenHttpRequest } from './token-request.ts'
+
+const bodyLimit = 64 * 1024
+
+/** Faults that happen before a byte of the request leaves: the refresh token was surely not spent. */
+const unsentCodes = new Set([
+  'ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT', 'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'CERT_HAS_EXPIRED', 'ERR_TLS_CERT_ALTNAME_INVALID',
+]) // prettier-ignore
+
+/** The token endpoint of one credential. Sends exactly one POST per request and never follows a redirect. */
+export class TokenEndpoint {
+  readonly #config: CredentialConfig
+  readonly #clock: Clock
+  /** The credential whose token authorises our requests, for clientAuthentication credential:<name>. */
+  readonly #authorizer: TokenSource | undefined
+
+  constructor(config: CredentialConfig, clock: Clock, authorizer?: TokenSource) {
+    this.#config = config
+    this.#clock = clock
+    this.#authorizer = authorizer
+  }
+
+  /** Never rejects for what the provider or the network did; rejects with ProxyError when the authorising credential has no token. */
+  async request(grant: TokenGrant): Promise<TokenOutcome> {
+    const bearer = await this.#authorizer?.token(this.#config.refresh.timeout)
+    const outcome = await this.#attempt(grant, bearer)
+    if (outcome.kind !== 'authorizer-rejected') return outcome
+    // The refusal speaks about the other credential's token, so ours was not spent: renew that one and ask once more.
+    const renewed = bearer && (await this.#renewAuthorizer(bearer))
+    const second = renewed && (await this.#attempt(grant, renewed))
+    if (second !== undefined && second.kind !== 'authorizer-rejected') return second
+    if (renewed !== undefined) this.#authorizer?.distrust(renewed)
+    const other = this.#authorizer?.credential ?? 'the authorising credential'
+    return {
+      kind: 'transient',
+      sent: true,
+      message: `The token endpoint refused the token of ${other}, which authorises this request.`,
+    }
+  }
+
+  async #renewAuthorizer(rejected: TokenSet): Promise<TokenSet | undefined> {
+    try {
+      return await this.#authorizer?.renew(rejected, 'always')
+    } catch {
+      return undefined
+    }
+  }
+
+  async #attempt(grant: TokenGrant, bearer: TokenSet | undefined): Promise<TokenOutcome> {
+    let answer: TokenHttpAnswer
+    try {
+      answer = await post(tokenHttpRequest(this.#config, grant, bearer?.accessToken), this.#config)
+    } catch (error) {
+      return {
+        kind: 'transient',
+        sent: !unsentCodes.has(errorCode(error)),
+        message: transportMessage(error, this.#config.refresh.timeout),
+      }
+    }
+    return judgeTokenAnswer(this.#config, answer, this.#clock.now())
+  }
+}
+
+/** A form POST to another endpoint of the same authorization server, with the same client authentication. undefined = no usable answer. */
+export async function postForm(
+  config: CredentialConfig,
+  url: string,
+  params: Readonly<Record<string, string>>,
+): Promise<TokenBody | undefined> {
+  const answer = await post(authenticatedForm(config, url, params), config)
+  return answer.tooLarge ? undefined : parseTokenBody(answer.body, 'auto')
+}
+
+/**
+ * One POST on a connection of its own: on a reused idle one the provider may have hung up, and then nobody could tell whether the
+ * one-time token was spent.
+ */
+async function post(request: TokenHttpRequest, config: CredentialConfig): Promise<TokenHttpAnswer> {
+  const { request: send } = await import('undici')
+  const dispatcher = await openDispatcher(config)
+  try {
+    const response = await send(request.url, {
+      method: 'POST',
+      headers: request.headers,
+      body: request.body,
+      dispatcher,
+      signal: AbortSignal.timeout(config.refresh.timeout),
+    })
+    const { body, tooLarge } = await readLimited(response.body)
+    const field = (name: string) => {
+      const value = response.headers[name]
+      return Array.isArray(value) ? value[0] : value
+    }
+    return {
+      status: response.statusCode,
+      contentType: field('content-type') ?? '',
+      retryAfter: field('retry-after'),
+      body,
+      tooLarge,
+    }
+  } finally {
+    await dispatcher.destroy().catch(() => undefined)
+  }
+}
+
+/** HTTPS_PROXY, HTTP_PROXY and NO_PROXY are honoured; certificates are always verified. */
+async function openDispatcher(config: CredentialConfig): Promise<Dispatcher> {
+  const { EnvHttpProxyAgent } = await import('undici')
+  const { ca, cert, key } = config.tls
+  const connect = {
+    rejectUnauthorized: true,
+    timeout: config.refresh.timeout,
+    ...(ca !== null && { ca: [...rootCertificates, ca] }),
+    ...(cert !== null && { cert }),
+    ...(key !== null && { key }),
+  }
+  return new EnvHttpProxyAgent({ connect, requestTls: connect, pipelining: 1 })
+}
+
+async function readLimited(stream: AsyncIterable<Buffer>): Promise<{ body: string; tooLarge: boolean }> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of stream) {
+    size += chunk.length
+    if (size > bodyLimit) return { body: '', tooLarge: true }
+    chunks.push(chunk)
+  }
+  return { body: Buffer.concat(chunks).toString('utf8'), tooLarge: false }
+}
+
+function errorCode(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  return typeof code === 'string' ? code : ''
+}
+
+/** For operators (log, status page); not for callers: it may hold the token endpoint's address. */
+function transportMessage(error: unknown, timeout: number): string {
+  if (error instanceof Error && error.name === 'TimeoutError')
+    return `The token endpoint did not answer within ${timeout / 1000} s.`
+  return `The token endpoint could not be reached or broke off: ${describeError(error)}.`
+}

@@ -1,0 +1,132 @@
+import type { Clock } from '../clock.ts'
+import { authorizationCode, authorizationRequest, type AuthorizationRequest } from '../oauth/authorization-code.ts'
+import { deviceAuthorization, pollDeviceCode, type DeviceAuthorization } from '../oauth/device-code.ts'
+import { importedTokens, exportedTokens } from '../oauth/token-document.ts'
+import type { TokenStore } from '../stores/token-store.ts'
+import { LoginError, type Credentials, type CredentialStatus, type LoginAttempt } from './credentials.ts'
+import type { TokenManager } from './token-manager.ts'
+import type { TokenSources } from './token-sources.ts'
+
+interface PendingLogin extends AuthorizationRequest {
+  readonly name: string
+  readonly subject: string | undefined
+  readonly expiresAt: number
+}
+
+/** How long a person may take to log in, and how many attempts may wait at once. */
+const loginLifetime = 10 * 60_000
+const maxPendingLogins = 100
+
+export interface CredentialServiceDeps {
+  readonly store: TokenStore
+  readonly clock: Clock
+  /** Where the provider sends the browser when the credential has no redirectUri of its own. */
+  readonly callbackUrl: () => string
+}
+
+/** What the admin port and the CLI do with credentials: logins, imports and the rest all end in manager.adopt(). */
+export class CredentialService implements Credentials {
+  readonly #sources: TokenSources
+  readonly #deps: CredentialServiceDeps
+  readonly #pending = new Map<string, PendingLogin>()
+
+  constructor(sources: TokenSources, deps: CredentialServiceDeps) {
+    this.#sources = sources
+    this.#deps = deps
+  }
+
+  list(): CredentialStatus[] {
+    return this.#sources.all().map((manager) => this.#statusOf(manager))
+  }
+
+  async status(name: string, subject?: string): Promise<CredentialStatus> {
+    return this.#statusOf(await this.#opened(name, subject))
+  }
+
+  async accessToken(name: string, subject?: string): Promise<string> {
+    const set = await this.#sources.manager(name, subject).token()
+    return set.accessToken
+  }
+
+  async refresh(name: string, subject?: string): Promise<CredentialStatus> {
+    const manager = this.#sources.manager(name, subject)
+    await manager.refresh()
+    return this.#statusOf(manager)
+  }
+
+  async adopt(name: string, subject: string | undefined, document: string | Readonly<Record<string, unknown>>): Promise<CredentialStatus> {
+    const manager = await this.#opened(name, subject)
+    const tokens = await importedTokens(this.#sources.credential(name), document, this.#deps.clock.now())
+    await manager.adopt(tokens)
+    return this.#statusOf(manager)
+  }
+
+  forget(name: string, subject?: string): Promise<void> {
+    return this.#sources.manager(name, subject).forget()
+  }
+
+  async export(name: string, subject?: string): Promise<Record<string, unknown>> {
+    const { tokens } = (await this.#opened(name, subject)).grant
+    if (tokens === undefined) throw new LoginError(`Nothing is stored for ${name}.`)
+    return exportedTokens(this.#sources.credential(name), tokens, this.#deps.clock.now())
+  }
+
+  async beginLogin(name: string, subject?: string): Promise<LoginAttempt> {
+    const config = this.#sources.credential(name)
+    const request = await authorizationRequest(config, config.redirectUri ?? this.#deps.callbackUrl())
+    const now = this.#deps.clock.now()
+    for (const [state, pending] of this.#pending) {
+      if (pending.expiresAt <= now || this.#pending.size >= maxPendingLogins) this.#pending.delete(state)
+    }
+    this.#pending.set(request.state, { ...request, name, subject, expiresAt: now + loginLifetime })
+    return { url: request.url, state: request.state }
+  }
+
+  async finishLogin(callback: URLSearchParams): Promise<{ name: string; subject?: string }> {
+    const state = callback.get('state') ?? ''
+    const pending = this.#pending.get(state)
+    this.#pending.delete(state)
+    if (pending === undefined || pending.expiresAt <= this.#deps.clock.now()) {
+      throw new LoginError('This login is not known, was already used, or took longer than ten minutes. Start again.')
+    }
+    const { name, subject } = pending
+    const code = authorizationCode(this.#sources.credential(name), callback)
+    // A code is as one-time as a refresh token: it isn't spent while its outcome could not be saved. Rejects with StoreError.
+    await this.#deps.store.ping()
+    const outcome = await this.#sources
+      .endpoint(name)
+      .request({ type: 'authorization_code', code, codeVerifier: pending.codeVerifier, redirectUri: pending.redirectUri })
+    if (outcome.kind !== 'success') {
+      const why = outcome.kind === 'fatal' ? outcome.error : 'no usable answer from the token endpoint'
+      throw new LoginError(`The code could not be exchanged (${why}). Start again.`, { cause: 'message' in outcome ? outcome.message : undefined })
+    }
+    await (await this.#opened(name, subject)).adopt(outcome.tokens)
+    return { name, ...(subject !== undefined && { subject }) }
+  }
+
+  /** Begins a login on another device (RFC 8628); `finish` resolves once the tokens are saved. */
+  async beginDeviceLogin(name: string, subject?: string): Promise<{ device: DeviceAuthorization; finish(signal?: AbortSignal): Promise<CredentialStatus> }> {
+    const manager = await this.#opened(name, subject)
+    await this.#deps.store.ping()
+    const device = await deviceAuthorization(this.#sources.credential(name))
+    const finish = async (signal?: AbortSignal) => {
+      const tokens = await pollDeviceCode(device, (grant) => this.#sources.endpoint(name).request(grant), this.#deps.clock, signal)
+      await manager.adopt(tokens)
+      return this.#statusOf(manager)
+    }
+    return { device, finish }
+  }
+
+  async #opened(name: string, subject: string | undefined): Promise<TokenManager> {
+    const manager = this.#sources.manager(name, subject)
+    await manager.open()
+    return manager
+  }
+
+  /** A credential with a subjectHeader holds nothing itself: it is as good as its configuration. */
+  #statusOf(manager: TokenManager): CredentialStatus {
+    const status = manager.status()
+    const whole = manager.id.subject === undefined && this.#sources.credential(manager.credential).subjectHeader !== null
+    return whole && status.state === 'login_required' ? { ...status, state: 'active', usable: true, nextStep: null } : status
+  }
+}

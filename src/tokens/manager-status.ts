@@ -1,0 +1,79 @@
+import type { CredentialConfig } from '../config/schema.ts'
+import type { GrantId } from '../stores/token-store.ts'
+import type { CredentialState, CredentialStatus } from './credentials.ts'
+import { fingerprint, maxHistory, type Grant, type RefreshRecord } from './grant.ts'
+import type { TokenSet } from './token-set.ts'
+
+/** What stands between the manager and a fresh token. */
+export type Trouble =
+  | { readonly fatal: true; readonly error: string; readonly message: string; readonly at: number }
+  | { readonly fatal: false; readonly what: 'token endpoint' | 'store'; readonly message: string; readonly at: number }
+
+export interface ManagerFacts {
+  readonly id: GrantId
+  readonly config: CredentialConfig
+  readonly grant: Grant
+  /** The token that would be served now. */
+  readonly current: TokenSet | undefined
+  readonly unsaved: boolean
+  readonly trouble: Trouble | undefined
+  /** Failed refreshes of this process, oldest first. */
+  readonly failed: readonly RefreshRecord[]
+  readonly retryAt: number | undefined
+}
+
+/** What may be shown of a credential: pure, and without a secret. */
+export function credentialStatus(facts: ManagerFacts): CredentialStatus {
+  const { id, config, grant, trouble, unsaved } = facts
+  const refreshable = canRefresh(config, grant)
+  const state = stateOf(facts, refreshable)
+  const history = [...grant.history, ...facts.failed].sort((a, b) => a.at - b.at).slice(-maxHistory)
+  const last = history.at(-1)
+  return {
+    name: id.credential,
+    ...(id.subject !== undefined && { subject: id.subject }),
+    provider: config.provider,
+    state,
+    accessTokenExpiresAt: time(grant.tokens?.accessToken === '' ? undefined : grant.tokens?.expiresAt),
+    refreshTokenExpiresAt: time(grant.tokens?.refreshExpiresAt),
+    lastRefresh: last === undefined ? null : { at: new Date(last.at).toISOString(), reason: last.reason, outcome: last.outcome },
+    unsaved,
+    lastError: trouble?.message ?? (unsaved ? 'The newest token set is held in memory only: the store does not take it.' : null),
+    nextStep: nextStep(facts, state),
+    accessTokenIssuedAt: time(grant.tokens?.accessToken === '' ? undefined : grant.tokens?.issuedAt),
+    retryAt: time(trouble?.fatal === false ? facts.retryAt : undefined),
+    refreshable,
+    usable: facts.current !== undefined || (refreshable && trouble === undefined),
+    history,
+  }
+}
+
+function stateOf({ trouble, unsaved, current }: ManagerFacts, refreshable: boolean): CredentialState {
+  if (trouble?.fatal === true) return 'reauthorization_required'
+  if (current === undefined && !refreshable) return 'login_required'
+  return trouble !== undefined || unsaved ? 'degraded' : 'active'
+}
+
+/** Whether a token request can be made without a person. */
+export function canRefresh(config: CredentialConfig, grant: Grant): boolean {
+  if (config.grant === 'client_credentials') return true
+  const stored = grant.tokens?.refreshToken
+  if (stored !== undefined && grant.death?.fingerprint !== fingerprint(stored)) return true
+  return config.refreshToken !== null && !grant.usedSeeds.includes(fingerprint(config.refreshToken))
+}
+
+function nextStep({ id, trouble, unsaved, config }: ManagerFacts, state: CredentialState): string | null {
+  const subject = id.subject === undefined ? '' : ` --subject ${id.subject}`
+  if (trouble?.fatal === true && trouble.error !== 'invalid_grant') {
+    return `Check clientId and clientSecret, then run: bearer-sidecar refresh ${id.credential}${subject}`
+  }
+  if (state === 'login_required' || state === 'reauthorization_required') {
+    const command = config.authorizationUrl === null && config.deviceAuthorizationUrl === null ? 'import' : 'login'
+    return `Run: bearer-sidecar ${command} ${id.credential}${subject}`
+  }
+  if (unsaved) return 'Make the store writable again; the save is retried by itself. Do not stop the process before that.'
+  if (trouble !== undefined) return 'Nothing to do yet: it is tried again by itself.'
+  return null
+}
+
+const time = (at: number | undefined) => (at === undefined || !Number.isFinite(at) ? null : new Date(at).toISOString())

@@ -1,0 +1,71 @@
+import type { RefreshReason } from './grant.ts'
+import type { TokenSet } from './token-set.ts'
+
+export interface SchedulePolicy {
+  /** null = no early refresh: the token was not used. */
+  readonly early: number | null
+  readonly keepAlive: number | null
+  readonly renewBefore: number
+}
+
+export interface Due {
+  /** Milliseconds since the epoch. */
+  readonly at: number
+  readonly reason: RefreshReason
+}
+
+const day = 86_400_000
+
+/**
+ * When the timer should next refresh this set, traffic or not: the early refresh (which the manager carries out only when the token was
+ * used), the keep-alive and the deliberate renewal. `spread` (0 to 1) keeps replicas and credentials from asking all at once. Pure.
+ */
+export function nextDue(set: TokenSet, policy: SchedulePolicy, spread: number): Due | undefined {
+  const candidates: Due[] = []
+  if (policy.early !== null && set.expiresAt !== undefined && set.accessToken !== '') candidates.push({ at: set.refreshAt(policy.early), reason: 'expiry' })
+  if (set.refreshToken !== undefined || set.refreshExpiresAt !== undefined) {
+    if (policy.keepAlive !== null) candidates.push({ at: set.issuedAt + policy.keepAlive * (1 - 0.1 * spread), reason: 'keep_alive' })
+    const renewal = renewalAt(set, policy.renewBefore)
+    if (renewal !== undefined) candidates.push({ at: renewal, reason: 'renewal' })
+  }
+  return candidates.reduce<Due | undefined>((first, due) => (first === undefined || due.at < first.at ? due : first), undefined)
+}
+
+/**
+ * A renewal on the timer happens at the latest half-way through a refresh token's life, so that one that lives shorter than
+ * `renewBefore` isn't renewed without end, and at most once a day where it doesn't gain time.
+ */
+function renewalAt(set: TokenSet, renewBefore: number): number | undefined {
+  const { refreshExpiresAt, refreshIssuedAt } = set
+  if (refreshExpiresAt === undefined) return undefined
+  const life = refreshExpiresAt - (refreshIssuedAt ?? set.issuedAt)
+  return Math.max(refreshExpiresAt - Math.min(renewBefore, life / 2), set.issuedAt + Math.min(day, life / 2))
+}
+
+/** Whether an ordinary refresh should rotate although the provider could preserve the refresh token. */
+export function shouldRotate(set: TokenSet | undefined, renewBefore: number, now: number): boolean {
+  return set?.refreshExpiresAt !== undefined && set.refreshExpiresAt - now < renewBefore
+}
+
+/** The smallest of `thresholds` (milliseconds) that the time left has fallen below. */
+export function warningThreshold(refreshExpiresAt: number | undefined, thresholds: readonly number[], now: number): number | undefined {
+  if (refreshExpiresAt === undefined) return undefined
+  const passed = thresholds.filter((threshold) => refreshExpiresAt - now <= threshold)
+  return passed.length > 0 ? Math.min(...passed) : undefined
+}
+
+/** When the next threshold will be passed. */
+export function nextWarningAt(refreshExpiresAt: number | undefined, thresholds: readonly number[], now: number): number | undefined {
+  if (refreshExpiresAt === undefined) return undefined
+  const ahead = thresholds.map((threshold) => refreshExpiresAt - threshold).filter((at) => at > now)
+  return ahead.length > 0 ? Math.min(...ahead) : undefined
+}
+
+const firstBackoff = 1_000
+const longestBackoff = 60_000
+
+/** Milliseconds to wait after the n-th failure in a row: doubling with jitter, never shorter than the provider's Retry-After. */
+export function backoff(failures: number, retryAfter: number | undefined, random: number): number {
+  const doubling = Math.min(firstBackoff * 2 ** Math.min(failures - 1, 10), longestBackoff)
+  return Math.max(doubling * (0.5 + random / 2), retryAfter ?? 0)
+}
