@@ -9,9 +9,7 @@ export type ReplayOutcome = 'success' | 'rejected_again' | 'not_replayable' | 'r
 
 /** What one route reports. Get it once per route, not per request. */
 export interface RouteMetrics {
-  /** A request came in; call finished() exactly once for it. */
-  started(): void
-  /** `status` as sent to the caller; `seconds` from the head of the request to the end of the answer. */
+  /** Once for every Metrics.requestStarted(). `status` as sent to the caller; `seconds` from the head of the request to the end of the answer. */
   finished(method: string, status: number, seconds: number): void
   replayed(outcome: ReplayOutcome): void
 }
@@ -24,9 +22,11 @@ export interface RouteCounts {
 
 /** Events go in, Prometheus text comes out. No label ever holds a path or a subject. */
 export interface Metrics {
+  /** A request came in; its route need not be known yet. */
+  requestStarted(): void
   /** `name` is the route's configured name; for requests that fit no route use one fixed word. */
   route(name: string): RouteMetrics
-  /** `seconds`: how long the token request took. */
+  /** `seconds` from asking for the lease to the durable save. */
   refreshFinished(credential: string, reason: RefreshReason, outcome: RefreshOutcome, seconds: number): void
   counts(route: string): RouteCounts
   render(): Promise<string>
@@ -45,6 +45,7 @@ export async function createMetrics(version: string, list: () => readonly Creden
   const registry: Registry = new Registry()
   const registers = [registry]
   const tallies = new Map<string, RouteTally>()
+  let startedCount = 0
 
   new Counter({
     name: 'bearer_sidecar_requests_total',
@@ -76,7 +77,7 @@ export async function createMetrics(version: string, list: () => readonly Creden
     help: 'Requests being answered now.',
     registers,
     collect() {
-      this.set([...tallies.values()].reduce((sum, { inFlight }) => sum + inFlight, 0))
+      this.set([...tallies.values()].reduce((running, { finishedCount }) => running - finishedCount, startedCount))
     },
   })
   const requestDuration = new Histogram({
@@ -101,7 +102,7 @@ export async function createMetrics(version: string, list: () => readonly Creden
   })
   const refreshDuration = new Histogram({
     name: 'bearer_sidecar_token_refresh_duration_seconds',
-    help: 'How long token requests took.',
+    help: 'From asking for the lease to the durable save.',
     labelNames: ['credential'],
     buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30],
     registers,
@@ -116,6 +117,9 @@ export async function createMetrics(version: string, list: () => readonly Creden
   new Gauge({ ...build, registers }).set({ version }, 1)
 
   return {
+    requestStarted() {
+      startedCount++
+    },
     route(name) {
       let tally = tallies.get(name)
       if (tally === undefined) {

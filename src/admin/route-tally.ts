@@ -13,7 +13,7 @@ const knownMethods = new Set(
  */
 export class RouteTally implements RouteMetrics {
   readonly route: string
-  inFlight = 0
+  finishedCount = 0
   /** Every outcome from the start, so that rate() sees the first of each. */
   readonly replays: Record<ReplayOutcome, number> = {
     success: 0,
@@ -30,12 +30,8 @@ export class RouteTally implements RouteMetrics {
     this.#duration = duration
   }
 
-  started(): void {
-    this.inFlight++
-  }
-
   finished(method: string, status: number, seconds: number): void {
-    this.inFlight--
+    this.finishedCount++
     const label = knownMethods.has(method) ? method : 'OTHER'
     const statuses = this.#statuses.get(label) ?? new Map<number, number>()
     this.#statuses.set(label, statuses)
@@ -55,8 +51,6 @@ export class RouteTally implements RouteMetrics {
 
   /** Replays that were sent; the answers that could not be replayed are not among them. */
   totals(): RouteCounts {
-    let requests = 0
-    for (const { count } of this.requests()) requests += count
-    return { requests, replays: this.replays.success + this.replays.rejected_again }
+    return { requests: this.finishedCount, replays: this.replays.success + this.replays.rejected_again }
   }
 }

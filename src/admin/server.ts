@@ -63,7 +63,9 @@ export async function createAdmin(deps: AdminDeps): Promise<AdminServer> {
     return bound
   }
   const close = async (grace = 2000): Promise<void> => {
-    await Promise.all(servers.splice(0).map((server) => closeServer(server, grace, deps.clock)))
+    await Promise.all(
+      servers.splice(0).map((server) => closeServer(server, grace, deps.clock.schedule.bind(deps.clock))),
+    )
     await Promise.all([admin.close(), probes.close()])
   }
 

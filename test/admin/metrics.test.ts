@@ -13,7 +13,6 @@ test('requests are counted by route, method and status, and timed by route', asy
   const metrics = await createMetrics('1.2.3', () => [])
   const route = metrics.route('payments')
   for (const status of [200, 200, 503]) {
-    route.started()
     route.finished('GET', status, 0.02)
   }
   assert.deepEqual(await samples(metrics, 'bearer_sidecar_requests_total'), [
@@ -30,7 +29,6 @@ test('requests are counted by route, method and status, and timed by route', asy
 test('asking twice counts nothing twice', async () => {
   const metrics = await createMetrics('1.2.3', () => [working()])
   const route = metrics.route('all')
-  route.started()
   route.finished('GET', 200, 0.02)
   metrics.refreshFinished('sky', 'expiry', 'success', 0.1)
   route.replayed('success')
@@ -48,8 +46,8 @@ test('a caller cannot make new series with invented methods', async () => {
 
 test('requests in flight go up and down over all routes', async () => {
   const metrics = await createMetrics('1.2.3', () => [])
-  metrics.route('a').started()
-  metrics.route('b').started()
+  metrics.requestStarted()
+  metrics.requestStarted()
   assert.deepEqual(await samples(metrics, 'bearer_sidecar_in_flight_requests'), ['bearer_sidecar_in_flight_requests 2'])
   metrics.route('b').finished('GET', 200, 0.1)
   assert.deepEqual(await samples(metrics, 'bearer_sidecar_in_flight_requests'), ['bearer_sidecar_in_flight_requests 1'])
