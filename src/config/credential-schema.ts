@@ -4,7 +4,7 @@ import { duration, headerName, headerValue, optionalText, pem, scalarBoolean, se
 
 /** The settings of one credential. It is parsed after its preset's fields were laid under it. */
 
-const textMap = z.record(z.string(), z.string())
+const textMap = () => z.record(z.string(), z.string())
 
 export const tls = z.strictObject({
   ca: pem().describe('CA certificates trusted beside the built-in ones: a file path or PEM text.'),
@@ -14,18 +14,24 @@ export const tls = z.strictObject({
     .describe('Private key of the client certificate: a file path or PEM text.'),
 })
 
-const headerValues = z.record(
-  headerName,
-  z.union([headerValue, z.array(headerValue).min(1)], { error: 'must be text or a list of texts' }),
-)
+const headerListMessage =
+  'must be text or a list of texts, without line breaks, control characters or characters beyond Latin-1'
+
+/** Keys that an unset variable left empty don't count. */
+const keyList = z
+  .array(headerValue)
+  .min(1)
+  .transform((keys) => keys.filter((key) => key !== ''))
+
+const headerValues = z.record(headerName, z.union([headerValue, keyList], { error: headerListMessage }))
 
 const tokenRequest = z.strictObject({
   format: z.enum(['form', 'json']).default('form').describe('How the body of a token request is written.'),
-  params: textMap
+  params: textMap()
     .register(traits, { secret: true })
     .default({})
     .describe('Further parameters of every token request, such as audience.'),
-  refreshParams: textMap
+  refreshParams: textMap()
     .register(traits, { secret: true })
     .default({})
     .describe('Further parameters of refresh requests only.'),
@@ -108,7 +114,7 @@ export const credentialSchema = z.strictObject({
       'Sent with every request that uses this credential; a list = interchangeable keys, failed over in order. {uuid} is fresh for each attempt.',
     ),
   refreshToken: secret().describe('Optional seed: used when the store holds nothing or a dead grant, and never twice.'),
-  settings: textMap.default({}).describe("Values that the preset's URLs need, such as host and instance for highq."),
+  settings: textMap().default({}).describe("Values that the preset's URLs need, such as host and instance for highq."),
   subjectHeader: z
     .union([z.literal('').transform(() => null), headerName], { error: 'must be an HTTP field name' })
     .nullable()
@@ -138,7 +144,7 @@ export const credentialSchema = z.strictObject({
     ),
   scopes: z.array(z.string().min(1)).default([]).describe('Scopes asked for at login.'),
   scopeSeparator: z.string().default(' ').describe('What stands between scopes; RFC 6749 wants a space.'),
-  authorizationParams: textMap.default({}).describe('Further parameters of the authorization request.'),
+  authorizationParams: textMap().default({}).describe('Further parameters of the authorization request.'),
   pkce: scalarBoolean(true).describe('Use PKCE with S256 (RFC 7636) at login.'),
   tokenRequest: tokenRequest.prefault({}),
   tokenResponse: tokenResponse.prefault({}),

@@ -1,0 +1,25 @@
+import { BlockList, isIPv6 } from 'node:net'
+
+const loopback = new BlockList()
+loopback.addSubnet('127.0.0.0', 8)
+loopback.addAddress('::1', 'ipv6')
+
+/** localhost, *.localhost (RFC 6761 section 6.3), 127.0.0.0/8 and ::1; brackets may be there. */
+export function isLoopback(host: string): boolean {
+  const name = host.toLowerCase().replace(/^\[(.*)\]$/, '$1')
+  if (name === 'localhost' || name.endsWith('.localhost')) return true
+  return /^[\d.]+$/.test(name) || isIPv6(name) ? loopback.check(name, isIPv6(name) ? 'ipv6' : 'ipv4') : false
+}
+
+/**
+ * What is wrong with the URL of a place that gets secrets; undefined when nothing is. Only https keeps them secret, except on this machine
+ * (RFC 6749 section 3.2, RFC 8252 section 8.3).
+ */
+export function faultOfSecretUrl(text: string): string | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined) return 'is not a URL'
+  if (url.username !== '' || url.password !== '') return 'must not hold a user name or password'
+  if (url.hash !== '') return 'must not hold a fragment (#)'
+  if (url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname))) return undefined
+  return 'must be an https:// URL (http:// only on this machine)'
+}
