@@ -63,3 +63,10 @@ export class StoreError extends Error {
     this.fault = fault
   }
 }
+
+/** Where a store tells what it did by itself: a stale lease broken, a loose file mode tightened, a connection lost and back. */
+export type StoreLog = (
+  level: 'debug' | 'info' | 'warn' | 'error',
+  message: string,
+  fields?: Record<string, unknown>,
+) => void

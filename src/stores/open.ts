@@ -1,0 +1,35 @@
+import type { Clock } from '../clock.ts'
+import type { StoreConfig } from '../config/schema.ts'
+import { documentCodec } from './document-codec.ts'
+import type { FileSystem } from './file-system.ts'
+import { FileStore } from './file.ts'
+import { MemoryStore } from './memory.ts'
+import type { StoreLog, TokenStore } from './token-store.ts'
+
+export interface StoreDependencies {
+  readonly clock: Clock
+  readonly log?: StoreLog
+  /** Where a pod finds its API server: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT. */
+  readonly env?: Readonly<Record<string, string | undefined>>
+  /** Where a pod finds its token, CA and namespace; default /var/run/secrets/kubernetes.io/serviceaccount. */
+  readonly serviceAccountDirectory?: string
+  /** For tests that let a system call fail. */
+  readonly files?: FileSystem
+}
+
+/** The configured store. Rejects with StoreError when it can't be used at all; one that is only out of reach now opens. */
+export async function openStore(config: StoreConfig, deps: StoreDependencies): Promise<TokenStore> {
+  const { clock, log = () => undefined } = deps
+  const codec = documentCodec(config.encryptionKey, config.previousEncryptionKeys)
+  switch (config.type) {
+    case 'memory':
+      return new MemoryStore(clock)
+    case 'file': {
+      const { directory, lease } = config
+      return FileStore.open({ directory, codec, clock, lease, log, ...(deps.files && { files: deps.files }) })
+    }
+    case 'redis':
+    case 'kubernetes':
+      throw new Error(`store.type ${config.type} is not built in yet`)
+  }
+}
