@@ -1,0 +1,294 @@
+import { randomBytes } from 'node:crypto'
+import { proxyEvents } from './access-log.ts'
+import { readyReport, type ReadyReport } from './admin/probes.ts'
+import type { AdminServer } from './admin/server.ts'
+import type { AdminInfo } from './admin/status-document.ts'
+import type { Clock } from './clock.ts'
+import type { Config, RouteConfig } from './config/schema.ts'
+import { describeError } from './errors.ts'
+import type { BoundAddress } from './http/listen.ts'
+import type { Logger } from './logger.ts'
+import { Notifier } from './notifier.ts'
+import { providers } from './providers/provider.ts'
+import { createProxy, type ProxyServer } from './proxy/server.ts'
+import type { ProxySetup } from './proxy/setup.ts'
+import { openStore } from './stores/open.ts'
+import { StoreError, type TokenStore } from './stores/token-store.ts'
+import { tokenEvents } from './token-events.ts'
+import { CredentialService } from './tokens/credential-service.ts'
+import { TokenSources } from './tokens/token-sources.ts'
+import { Upstreams } from './upstreams.ts'
+
+export interface AppDeps {
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly version: string
+  /** Where the kubernetes store finds its API server. */
+  readonly env: Readonly<Record<string, string | undefined>>
+}
+
+export interface Listening {
+  readonly proxy: readonly BoundAddress[]
+  readonly admin: readonly BoundAddress[]
+  readonly probes: readonly BoundAddress[]
+}
+
+export interface Stopped {
+  /** Credentials whose newest tokens could not be saved and are lost with the process. */
+  readonly unsaved: readonly string[]
+  /** Requests were still running at the end of the grace. */
+  readonly cut: boolean
+}
+
+/** Milliseconds between two tries to read a store that is not there yet. */
+const storeRetry = 2_000
+
+/**
+ * The composition root: Config in, a running sidecar out. Everything that knows everything else is here, and nothing else is.
+ */
+export class App {
+  readonly #deps: AppDeps
+  readonly #store: TokenStore
+  readonly #sources: TokenSources
+  readonly #notifier: Notifier
+  readonly #upstreams: Upstreams
+  readonly #proxy: ProxyServer
+  readonly #admin: AdminServer | undefined
+  readonly #state: AppState
+  readonly credentials: CredentialService
+  #config: Config
+
+  private constructor(config: Config, deps: AppDeps, parts: Parts) {
+    this.#config = config
+    this.#deps = deps
+    this.#store = parts.store
+    this.#sources = parts.sources
+    this.#notifier = parts.notifier
+    this.#upstreams = parts.upstreams
+    this.#proxy = parts.proxy
+    this.#admin = parts.admin
+    this.#state = parts.state
+    this.credentials = parts.credentials
+  }
+
+  /** Builds everything and opens the store; nothing listens yet. Rejects with StoreError when the store cannot be used. */
+  static async create(config: Config, deps: AppDeps): Promise<App> {
+    const { clock, logger } = deps
+    const state: AppState = {
+      config,
+      startedAt: clock.now(),
+      storeLoaded: false,
+      listening: undefined,
+      stopping: false,
+    }
+    const store = await openStore(config.store, {
+      clock,
+      env: deps.env,
+      log: (level, message, fields) => logger[level](fields ?? {}, message),
+    })
+    const notifier = new Notifier(config.notify.webhook, clock, logger)
+    const upstreams = new Upstreams()
+    // The metrics are made before the sources that they read, and read them only when they are asked.
+    let list: CredentialService['list'] = () => []
+    const metrics =
+      config.admin.listen === false
+        ? undefined
+        : await (await import('./admin/metrics.ts')).createMetrics(deps.version, () => list())
+    const events = tokenEvents(logger, metrics, notifier)
+    const sources = new TokenSources(config, { store, clock, random: Math.random, events })
+    const credentials = new CredentialService(sources, { store, clock, callbackUrl: () => callbackUrl(state) })
+    list = () => credentials.list()
+    const proxy = await createProxy({
+      clock,
+      ids: () => randomBytes(9).toString('base64url'),
+      events: proxyEvents(logger, metrics),
+      setup: proxySetup(config, sources, upstreams),
+    })
+    const admin =
+      metrics &&
+      (await (
+        await import('./admin/server.ts')
+      ).createAdmin({
+        config: config.admin,
+        credentials,
+        metrics,
+        clock,
+        log: logger,
+        info: () => adminInfo(state, deps, store, sources),
+        started: () => state.storeLoaded && state.listening !== undefined,
+        ready: () => report(state, credentials),
+      }))
+    const app = new App(config, deps, { store, sources, notifier, upstreams, proxy, admin, state, credentials })
+    await app.#openStore()
+    return app
+  }
+
+  /** Binds all addresses. Rejects with ListenError, and then nothing is bound. */
+  async start(): Promise<Listening> {
+    const admin = await this.#admin?.listen()
+    try {
+      const proxy = await this.#proxy.listen()
+      this.#state.listening = { proxy, admin: admin?.admin ?? [], probes: admin?.probes ?? [] }
+      return this.#state.listening
+    } catch (error) {
+      await this.#admin?.close(0)
+      throw error
+    }
+  }
+
+  /**
+   * Takes a new configuration over without dropping a connection. Returns the settings that differ but need a restart. Rejects with
+   * StoreError when the grant of a new credential cannot be read; then the old configuration goes on.
+   */
+  async reload(config: Config): Promise<string[]> {
+    const before = this.#config
+    // What belongs to open listeners and the open store stays as it was until the next start.
+    const next: Config = {
+      ...config,
+      store: before.store,
+      admin: before.admin,
+      proxy: { ...config.proxy, listen: before.proxy.listen },
+    }
+    await this.#sources.reconfigure(next)
+    this.#notifier.webhook = next.notify.webhook
+    await this.#proxy.use(proxySetup(next, this.#sources, this.#upstreams))
+    this.#deps.logger.level = next.log.level
+    this.#config = next
+    this.#state.config = next
+    const fixed = {
+      'proxy.listen': [before.proxy.listen, config.proxy.listen],
+      admin: [before.admin, config.admin],
+      store: [before.store, config.store],
+    }
+    return Object.entries(fixed)
+      .filter(([, [a, b]]) => JSON.stringify(a) !== JSON.stringify(b))
+      .map(([name]) => name)
+  }
+
+  get ready(): ReadyReport {
+    return report(this.#state, this.credentials)
+  }
+
+  /**
+   * Not ready at once, then in-flight requests and running saves finish, bounded by `grace` milliseconds.
+   */
+  async stop(grace: number): Promise<Stopped> {
+    this.#state.stopping = true
+    const cut = !(await this.#proxy.close(grace))
+    const unsaved = await this.#sources.close()
+    await this.#upstreams.close()
+    await this.#admin?.close()
+    await this.#store.close()
+    return { unsaved, cut }
+  }
+
+  /** A store that is not there yet doesn't stop the start: it is tried again, and until then the process is not started. */
+  async #openStore(): Promise<void> {
+    try {
+      await this.#store.ping()
+      await this.#sources.open()
+      this.#state.storeLoaded = true
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.fault !== 'unavailable') {
+        await this.stop(0)
+        throw error
+      }
+      this.#deps.logger.error({ error: describeError(error) }, 'the token store is not available; trying again')
+      this.#deps.clock.schedule(storeRetry, () => {
+        if (!this.#state.stopping)
+          void this.#openStore().catch((fatal: unknown) =>
+            this.#deps.logger.fatal({ error: describeError(fatal) }, 'the token store cannot be used'),
+          )
+      })
+    }
+  }
+}
+
+interface Parts {
+  readonly store: TokenStore
+  readonly sources: TokenSources
+  readonly notifier: Notifier
+  readonly upstreams: Upstreams
+  readonly proxy: ProxyServer
+  readonly admin: AdminServer | undefined
+  readonly state: AppState
+  readonly credentials: CredentialService
+}
+
+interface AppState {
+  config: Config
+  readonly startedAt: number
+  storeLoaded: boolean
+  listening: Listening | undefined
+  stopping: boolean
+}
+
+function proxySetup(config: Config, sources: TokenSources, upstreams: Upstreams): ProxySetup {
+  const opened = upstreams.use(config.routes, config.proxy.timeouts)
+  const routes = config.routes.flatMap((route, index) => {
+    const upstream = opened[index]
+    if (upstream === undefined) return []
+    const names = credentialNames(route)
+    const credentials = names.map((name) => ({
+      name,
+      config: sources.credential(name),
+      source: (subject: string | undefined) => sources.manager(name, subject),
+    }))
+    const preset = names.some((name) => providers.get(sources.credential(name).provider)?.rewriteLinks === true)
+    const tls = { ca: route.tls.ca ?? undefined, cert: route.tls.cert ?? undefined, key: route.tls.key ?? undefined }
+    return [
+      {
+        config: route,
+        label: labelOf(route),
+        upstream,
+        upstreamUrl: new URL(route.upstream),
+        credentials,
+        rewriteLinks: route.rewriteLinks ?? preset,
+        tls,
+      },
+    ]
+  })
+  return { proxy: config.proxy, routes }
+}
+
+function adminInfo(state: AppState, deps: AppDeps, store: TokenStore, sources: TokenSources): AdminInfo {
+  const { config } = state
+  const error = sources.storeError ?? (state.storeLoaded ? null : 'The store was not read yet.')
+  return {
+    version: deps.version,
+    startedAt: new Date(state.startedAt).toISOString(),
+    routes: config.routes.map((route) => ({
+      path: route.path,
+      name: labelOf(route),
+      credentials: credentialNames(route),
+      upstreamOrigin: new URL(route.upstream).origin,
+    })),
+    credentials: Object.entries(config.credentials).map(([name, { provider, grant, subjectHeader }]) => ({
+      name,
+      title: providers.get(provider)?.title ?? provider,
+      grant,
+      subjectHeader,
+    })),
+    store: { type: config.store.type, description: store.description, ok: error === null, error },
+  }
+}
+
+function report(state: AppState, credentials: CredentialService): ReadyReport {
+  return readyReport(credentials.list(), {
+    started: state.storeLoaded && state.listening !== undefined,
+    stopping: state.stopping,
+  })
+}
+
+/** The redirect URI of credentials that don't name their own (CONTRACT section 2, admin.publicUrl). */
+function callbackUrl({ config, listening }: AppState): string {
+  const configured = config.admin.listen === false ? undefined : config.admin.listen[0]
+  const port = listening?.admin[0]?.port ?? Number(configured?.split(':').at(-1))
+  const base = config.admin.publicUrl ?? `http://localhost:${port}`
+  return `${base.replace(/\/$/, '')}/callback`
+}
+
+const labelOf = (route: RouteConfig) => route.name ?? route.path
+
+const credentialNames = (route: RouteConfig) =>
+  typeof route.credential === 'string' ? [route.credential] : route.credential

@@ -1,0 +1,120 @@
+import { App, type Listening } from '../app.ts'
+import { systemClock } from '../clock.ts'
+import { loadConfig, type LoadedConfig, type LoadOptions } from '../config/load.ts'
+import { ConfigError, formatProblem } from '../config/problems.ts'
+import { describeError } from '../errors.ts'
+import { openLog, type Logger } from '../logger.ts'
+import { FileWatcher } from './watch-files.ts'
+import type { Io } from './io.ts'
+import type { Signals } from './signals.ts'
+import { version } from './version.ts'
+
+export interface StartOptions {
+  readonly config?: string
+  readonly listen?: string
+  readonly adminListen?: string
+}
+
+/**
+ * Runs the sidecar until a signal. Resolves to the exit code: 0 after a clean end, 1 for a port in use, a store that cannot be used, a second
+ * signal, requests cut off at the end of the grace or tokens that could not be saved, 78 for an invalid config.
+ */
+export async function start(options: StartOptions, io: Io, signals: Signals): Promise<number> {
+  const loadOptions: LoadOptions = { file: options.config, env: io.env, cwd: io.cwd, overrides: options }
+  const load = () => loadConfig(loadOptions)
+  let loaded: LoadedConfig
+  try {
+    loaded = await load()
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    io.stderr(`${error.message}\n`)
+    return 78
+  }
+  const { logger, flush } = await openLog(loaded.config.log, io.terminal)
+  for (const warning of loaded.warnings) logger.warn({ path: warning.path }, warning.message)
+  try {
+    const app = await App.create(loaded.config, { clock: systemClock, logger, version, env: io.env })
+    announce(logger, await app.start(), loaded, app)
+    const stopWatching = watchConfig(app, loaded, load, logger, signals)
+    const signal = await signals.first
+    stopWatching()
+    return await stop(app, loaded, logger, signal, signals.second)
+  } catch (error) {
+    logger.fatal({ error: describeError(error) }, `cannot start: ${describeError(error)}`)
+    return 1
+  } finally {
+    flush()
+  }
+}
+
+/** What an operator looks for first: where it listens, where requests go, and which credential needs a person. */
+function announce(logger: Logger, listening: Listening, { config, file }: LoadedConfig, app: App): void {
+  logger.info({ version, config: file }, `bearer-sidecar ${version}`)
+  for (const { name, provider, state, accessTokenExpiresAt, nextStep } of app.credentials.list()) {
+    logger.info(
+      { credential: name, provider, state, accessTokenExpiresAt, ...(nextStep !== null && { nextStep }) },
+      `credential ${name} (${provider}): ${state}`,
+    )
+  }
+  for (const route of config.routes) {
+    const credential = [route.credential].flat().join(', ')
+    const upstream = new URL(route.upstream)
+    logger.info(`route ${route.path} -> ${upstream.origin}${upstream.pathname} with ${credential}`)
+  }
+  for (const { url } of listening.probes) logger.info({ url }, `probes listening on ${url}`)
+  for (const { url } of listening.admin) logger.info({ url }, `admin listening on ${url}`)
+  for (const { url } of listening.proxy) logger.info({ url }, `proxy listening on ${url}`)
+}
+
+/** SIGHUP and changes of the files reload; an invalid config is told with all its problems and the old one goes on. */
+function watchConfig(
+  app: App,
+  loaded: LoadedConfig,
+  load: () => Promise<LoadedConfig>,
+  logger: Logger,
+  signals: Signals,
+): () => void {
+  let running = Promise.resolve()
+  const reload = async () => {
+    try {
+      const next = await load()
+      const fixed = await app.reload(next.config)
+      watcher.files = next.files
+      logger.info({ config: next.file }, 'configuration reloaded')
+      for (const path of fixed) logger.warn({ path }, `${path} changed, which takes effect at the next start`)
+    } catch (error) {
+      const problems = error instanceof ConfigError ? error.problems.map(formatProblem) : [describeError(error)]
+      logger.error({ problems }, 'the new configuration is not valid; the old one goes on')
+    }
+  }
+  // One after the other: a reload that began with older files must not end last.
+  const request = () => (running = running.then(reload))
+  const watcher = new FileWatcher(loaded.files, () => void request())
+  signals.onReload(() => void request())
+  return () => watcher.close()
+}
+
+async function stop(
+  app: App,
+  { config }: LoadedConfig,
+  logger: Logger,
+  signal: string,
+  second: Promise<void>,
+): Promise<number> {
+  const grace = config.proxy.shutdownGrace
+  logger.info({ signal, graceMs: grace }, `${signal}: finishing requests in flight; a second signal ends at once`)
+  const ended = await Promise.race([app.stop(grace), second])
+  if (ended === undefined) {
+    logger.error('second signal: ended before everything was finished')
+    return 1
+  }
+  for (const credential of ended.unsaved) {
+    const nextStep = `Run: bearer-sidecar login ${credential}`
+    logger.fatal(
+      { credential, nextStep },
+      'the newest tokens could not be saved and are lost: a person has to log in again',
+    )
+  }
+  if (ended.cut) logger.error('requests were still running at the end of proxy.shutdownGrace and were cut off')
+  return ended.unsaved.length > 0 || ended.cut ? 1 : 0
+}

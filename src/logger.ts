@@ -1,0 +1,53 @@
+import type { Writable } from 'node:stream'
+import pino, { type Logger } from 'pino'
+import type { Config } from './config/schema.ts'
+import { describeError } from './errors.ts'
+
+export type { Logger } from 'pino'
+
+/** Field names whose values never reach a log, whatever puts them there. */
+const secretFields = ['authorization', 'accessToken', 'refreshToken', 'clientSecret', 'access_token', 'refresh_token', 'client_secret', 'password', 'cookie'] // prettier-ignore
+
+export interface LogOutput {
+  readonly logger: Logger
+  /** Writes out what is buffered; before the process ends. */
+  flush(): void
+}
+
+/**
+ * One line per event: JSON, or for a person at a terminal coloured text. Errors are logged as their messages, never as objects, because an
+ * error of a library may carry the request that it failed on.
+ */
+export async function openLog(config: Config['log'], terminal: boolean): Promise<LogOutput> {
+  const pretty = config.format === 'pretty' || (config.format === 'auto' && terminal)
+  const stream = pretty ? await prettyStream(terminal) : jsonStream()
+  const logger = pino(
+    {
+      level: config.level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: { paths: secretFields.flatMap((name) => [name, `*.${name}`]), censor: '[redacted]' },
+      serializers: { err: describeError, error: describeError },
+    },
+    stream,
+  )
+  const flush = () => {
+    if ('flushSync' in stream && typeof stream.flushSync === 'function') (stream.flushSync as () => void)()
+  }
+  return { logger, flush }
+}
+
+/** Lines are gathered for at most 100 ms: one write for many requests. */
+const jsonStream = () => pino.destination({ fd: 1, sync: false, minLength: 8192, periodicFlush: 100 })
+
+async function prettyStream(colorize: boolean): Promise<Writable> {
+  const { default: pretty } = await import('pino-pretty')
+  return pretty({
+    colorize: colorize && process.stdout.hasColors?.() !== false,
+    translateTime: 'SYS:HH:MM:ss.l',
+    ignore: 'pid,hostname',
+    sync: true,
+    singleLine: true,
+  })
+}

@@ -1,0 +1,45 @@
+import { getProxyForUrl } from 'proxy-from-env'
+import type { Config, RouteConfig } from './config/schema.ts'
+import { openUpstream } from './upstream/open.ts'
+import type { Upstream, UpstreamOptions } from './upstream/upstream.ts'
+
+/** The open upstreams by what makes them the same; a reload keeps those that are still wanted, with their connections. */
+export class Upstreams {
+  #open = new Map<string, Upstream>()
+
+  /** One upstream per route, in the order of the routes. Those of the last call that are wanted no more end with their running requests. */
+  use(routes: readonly RouteConfig[], timeouts: Config['proxy']['timeouts']): Upstream[] {
+    const before = this.#open
+    const next = new Map<string, Upstream>()
+    const upstreams = routes.map((route) => {
+      const options = upstreamOptions(route, timeouts)
+      const key = JSON.stringify(options)
+      const upstream = next.get(key) ?? before.get(key) ?? openUpstream(options)
+      next.set(key, upstream)
+      return upstream
+    })
+    this.#open = next
+    for (const [key, upstream] of before) if (!next.has(key)) void upstream.close()
+    return upstreams
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#open.values()].map((upstream) => upstream.close()))
+    this.#open.clear()
+  }
+}
+
+function upstreamOptions(route: RouteConfig, timeouts: Config['proxy']['timeouts']): UpstreamOptions {
+  const origin = new URL(new URL(route.upstream).origin)
+  // HTTPS_PROXY, HTTP_PROXY and NO_PROXY, as curl reads them.
+  const egressProxy = getProxyForUrl(origin.href)
+  return {
+    origin,
+    tls: { ca: route.tls.ca ?? undefined, cert: route.tls.cert ?? undefined, key: route.tls.key ?? undefined },
+    connectTimeout: timeouts.connect,
+    headersTimeout: timeouts.responseHeaders,
+    bodyTimeout: timeouts.idleBody,
+    allowH2: route.allowH2,
+    egressProxy: egressProxy === '' ? undefined : new URL(egressProxy),
+  }
+}
