@@ -1,13 +1,6 @@
 import type { Simulator } from '../simulator/simulator.ts'
 
-export const demoProviders = [
-  'blackbaud-sky',
-  'constant-contact',
-  'highq',
-  'maya-partner',
-  'maya-customer',
-  'generic',
-] as const
+export const demoProviders = ['blackbaud-sky', 'constant-contact', 'highq', 'maya-customer', 'generic'] as const
 export type DemoProvider = (typeof demoProviders)[number]
 
 /** A path of each simulated API that answers with the request it received. */
@@ -15,7 +8,6 @@ export const echoPaths: Readonly<Record<DemoProvider, string>> = {
   'blackbaud-sky': '/echo',
   'constant-contact': '/v3/echo',
   highq: '/api/1/echo',
-  'maya-partner': '/echo',
   'maya-customer': '/echo',
   generic: '/echo',
 }
@@ -60,12 +52,9 @@ function credentialsAndRoute(provider: DemoProvider, simulator: Simulator, login
         credentials: { demo: { provider, ...login } },
         routes: [{ path: '/', upstream: url, credential: 'demo' }],
       }
-    case 'maya-partner':
     case 'maya-customer': {
       const { clientId, clientSecret } = settings
       const partner = { provider: 'maya-partner', clientId, clientSecret, tokenUrl: simulator.partnerTokenUrl }
-      if (provider === 'maya-partner')
-        return { credentials: { demo: partner }, routes: [{ path: '/', upstream: url, credential: 'demo' }] }
       const customer = { provider, tokenUrl: simulator.customerTokenUrl, clientAuthentication: 'credential:partner' }
       const route = {
         path: '/',

@@ -78,8 +78,7 @@ export class Stage {
 
   /** Tokens that were asked for to renew that credential, and not another that authorises it. */
   get renewals(): number {
-    const grant = this.provider === 'maya-partner' ? 'client_credentials' : 'refresh_token'
-    return this.simulator.tokenRequests.filter((request) => request.grant === grant).length
+    return this.simulator.tokenRequests.filter((request) => request.grant === 'refresh_token').length
   }
 
   revokeAccessTokens(): void {

@@ -103,7 +103,9 @@ export class TokenManager implements TokenSource {
   async renew(rejected: TokenSet, when: RenewWhen): Promise<TokenSet> {
     const live = this.#current.live
     if (live !== undefined && live.accessToken !== rejected.accessToken) return live
-    if (when === 'expired-or-once' && !rejected.expired(this.#clock.now()) && this.#doubted === rejected.accessToken) {
+    // Many requests meet the same rejection at once: those after the first join its flight.
+    const doubtUsedUp = this.#doubted === rejected.accessToken && this.#flight === undefined
+    if (when === 'expired-or-once' && !rejected.expired(this.#clock.now()) && doubtUsedUp) {
       throw new RenewalDeclined('not-expired')
     }
     if (this.#clock.monotonic() < this.#cooldownUntil) throw new RenewalDeclined('cooldown')
