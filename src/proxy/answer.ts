@@ -1,0 +1,138 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { ProxyError } from '../errors.ts'
+import type { UpstreamHead } from '../upstream/upstream.ts'
+import type { ForwardContext } from './forward-context.ts'
+import { sendProblem } from './problem.ts'
+import type { RequestRecord } from './request-record.ts'
+import { forCaller } from './response-headers.ts'
+import type { ReplayObstacle } from './setup.ts'
+import type { Watched } from './watchdog.ts'
+
+export interface AnswerOwner extends Watched {
+  /** After data() returned false: the caller takes more. */
+  onCallerReady(): void
+}
+
+/** Our side of the conversation with the caller: one head, then data, then an end or a visible break. */
+export class Answer {
+  readonly #context: ForwardContext
+  readonly #request: IncomingMessage
+  readonly #response: ServerResponse
+  readonly #record: RequestRecord
+  #asked = false
+  #flushed = false
+  /** Body bytes still to come; undefined when the upstream did not say. */
+  #remaining: number | undefined
+  /** Ticks since the caller took something; -1 while it keeps up. */
+  #stalledTicks = -1
+
+  constructor(context: ForwardContext, request: IncomingMessage, response: ServerResponse, record: RequestRecord) {
+    this.#context = context
+    this.#request = request
+    this.#response = response
+    this.#record = record
+  }
+
+  /** RFC 9110 section 10.1.1: a caller that waits for 100 gets it when its body is really going to be read. */
+  askForBody(): void {
+    // HTTP/1.0 callers do not know 100.
+    if (this.#request.headers.expect === undefined || this.#request.httpVersionMinor === 0) return
+    this.#asked = true
+    this.#response.writeContinue()
+  }
+
+  /** Throws `upstream_protocol_error` for a head that Node would not write: nothing is out then. */
+  head(head: UpstreamHead, obstacle: ReplayObstacle | undefined): void {
+    const response = this.#response
+    const headers = forCaller(head.headers, {
+      crossOrigin: this.#context.crossOrigin(this.#request),
+      link: undefined,
+      bodyChanged: false,
+    })
+    if (obstacle !== undefined) headers.push('Bearer-Sidecar-Replay', obstacle)
+    response.sendDate = false
+    if (this.#context.closing()) response.shouldKeepAlive = false
+    try {
+      response.writeHead(head.status, head.statusText, headers)
+    } catch (cause) {
+      throw new ProxyError('upstream_protocol_error', { cause })
+    }
+    this.#record.status = head.status
+    this.#remaining = head.length
+    // The first piece of the body mostly comes in this very turn and leaves in one write with the head; a head alone must not wait for it.
+    if (head.hasBody) process.nextTick(flushHead, this)
+  }
+
+  /** Returns false when the caller does not keep up. */
+  data(chunk: Buffer, owner: AnswerOwner): boolean {
+    this.#flushed = true
+    if (this.#remaining !== undefined) {
+      this.#remaining -= chunk.length
+      if (this.#remaining === 0) {
+        this.#finish(chunk, owner)
+        return true
+      }
+    }
+    if (this.#response.write(chunk)) return true
+    this.#waitForCaller(owner)
+    return false
+  }
+
+  end(owner: AnswerOwner): void {
+    this.#flushed = true
+    if (!this.#response.writableEnded) this.#finish(undefined, owner)
+  }
+
+  /** An answer of our own, or, when the upstream's has begun, its visible break. */
+  fail(error: ProxyError): void {
+    this.#record.error = error
+    if (this.#response.headersSent) {
+      this.breakOff()
+      return
+    }
+    const { headers, complete } = this.#request
+    // A caller that still waits to be asked for its body never sends it: nothing more can be read from its connection.
+    const unasked = headers.expect !== undefined && !complete && !this.#asked
+    sendProblem(this.#response, this.#record, unasked || error.statusCode === 408 || this.#context.closing())
+  }
+
+  /** Ends the connection so that the caller cannot take what it got for a whole answer. */
+  breakOff(): void {
+    this.#record.ending = 'broken-off'
+    const { socket } = this.#request
+    const delimitedByClose = !this.#response.chunkedEncoding && this.#remaining === undefined
+    // To a body that ends with its connection (HTTP/1.0) an orderly close would look like the end.
+    if (delimitedByClose && socket.remoteAddress !== undefined) socket.resetAndDestroy()
+    else socket.destroy()
+  }
+
+  onTick(): void {
+    if (this.#stalledTicks >= 0 && ++this.#stalledTicks > this.#context.drainLimit) this.breakOff()
+  }
+
+  flushHead(): void {
+    if (!this.#flushed && !this.#response.destroyed) this.#response.flushHeaders()
+  }
+
+  #finish(chunk: Buffer | undefined, owner: AnswerOwner): void {
+    this.#response.end(chunk)
+    if (this.#request.socket.writableLength > 0) {
+      this.#stalledTicks = 0
+      this.#context.watchdog.add(owner)
+    }
+  }
+
+  #waitForCaller(owner: AnswerOwner): void {
+    if (this.#stalledTicks >= 0) return
+    this.#stalledTicks = 0
+    this.#context.watchdog.add(owner)
+    this.#response.once('drain', () => {
+      this.#stalledTicks = -1
+      owner.onCallerReady()
+    })
+  }
+}
+
+function flushHead(answer: Answer): void {
+  answer.flushHead()
+}

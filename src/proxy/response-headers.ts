@@ -1,0 +1,70 @@
+import { isHopByHop, namedByConnection } from './field-names.ts'
+import { withoutNamed } from './request-headers.ts'
+
+const keep = 0
+const drop = 1
+const connection = 2
+const crossOrigin = 3
+const link = 4
+const length = 5
+type Fate = typeof keep | typeof drop | typeof connection | typeof crossOrigin | typeof link | typeof length
+
+const maxRemembered = 500
+const fates = new Map<string, Fate>()
+
+export interface ResponseChange {
+  /** Access-Control-* passes: the caller is a browser whose origin is listed. */
+  readonly crossOrigin: boolean
+  /** Rewrites the URL of Location and Content-Location; undefined leaves them. */
+  readonly link: ((url: string) => string) | undefined
+  /** The body is changed on its way: its length, and a coding that was taken off, are no longer true. */
+  readonly bodyChanged: boolean
+}
+
+/** The header list of an answer as the caller gets it: what was about the upstream's connection goes, the rest stays in order and spelling. */
+export function forCaller(raw: readonly string[], change: ResponseChange): string[] {
+  const out: string[] = []
+  let named: Set<string> | undefined
+  for (let index = 0; index < raw.length; index += 2) {
+    const name = raw[index] as string
+    const value = raw[index + 1] as string
+    const fate = fates.get(name) ?? learn(name)
+    switch (fate) {
+      case keep:
+        out.push(name, value)
+        break
+      case drop:
+        break
+      case connection:
+        named = namedByConnection(value, named)
+        break
+      case crossOrigin:
+        if (change.crossOrigin) out.push(name, value)
+        break
+      case link:
+        out.push(name, change.link === undefined ? value : change.link(value))
+        break
+      case length:
+        if (!change.bodyChanged) out.push(name, value)
+        break
+    }
+  }
+  return named === undefined ? out : withoutNamed(out, named)
+}
+
+/** No _ folding here: browsers and callers take names as they are written. */
+function learn(name: string): Fate {
+  const lower = name.toLowerCase()
+  const fate = fateOf(lower)
+  if (fates.size < maxRemembered) fates.set(name, fate)
+  return fate
+}
+
+function fateOf(lower: string): Fate {
+  if (lower === 'connection') return connection
+  if (isHopByHop(lower)) return drop
+  if (lower.startsWith('access-control-')) return crossOrigin
+  if (lower === 'location' || lower === 'content-location') return link
+  if (lower === 'content-length' || lower === 'content-encoding') return length
+  return keep
+}

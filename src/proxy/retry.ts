@@ -1,0 +1,196 @@
+import type { TokenSet } from '../tokens/token-set.ts'
+import type { UpstreamError, UpstreamHead } from '../upstream/upstream.ts'
+import type { ForwardContext } from './forward-context.ts'
+import { HeldAnswer } from './held-answer.ts'
+import { bodyMatters, judge, renewAll, type RejectedToken, type Renewal } from './judgement.ts'
+import type { RequestRecord } from './request-record.ts'
+import type { ServedRoute } from './routes.ts'
+import type { Sent } from './sent.ts'
+import type { ReplayObstacle, ReplayOutcome } from './setup.ts'
+import type { Upload } from './upload.ts'
+
+export interface RetryOwner {
+  readonly context: ForwardContext
+  readonly route: ServedRoute
+  readonly record: RequestRecord
+  readonly sent: Sent
+  readonly upload: Upload | undefined
+  readonly over: boolean
+  /** Lets the held answer pass, marked with why it could not be replayed. */
+  deliver(held: HeldAnswer, obstacle?: ReplayObstacle): void
+  /** Sends the request again with what `sent` holds now; its body is complete and kept. */
+  resend(): void
+  /** Answers with the error. */
+  fail(error: unknown): void
+}
+
+const outcomes: Readonly<Record<ReplayObstacle, ReplayOutcome>> = {
+  'body-too-large': 'not_replayable',
+  'refresh-failed': 'refresh_failed',
+  cooldown: 'cooldown',
+}
+
+/** Decides what becomes of an answer that may mean "this token (or key) is no good": it passes, or the request goes out again. */
+export class Retry {
+  readonly #owner: RetryOwner
+  #held: HeldAnswer | undefined
+  /** The answer's body has to be at hand before it can be judged. */
+  #awaitsBody = false
+  /** The request goes out again as soon as the caller's body is complete. */
+  #resendDue = false
+  /** What the renewal gave, once the one replay was used. */
+  #renewed: ReadonlyMap<number, TokenSet> | undefined
+  #keyTries = 0
+  #rejectedKey = 0
+
+  constructor(owner: RetryOwner) {
+    this.#owner = owner
+  }
+
+  onHead(head: UpstreamHead): void {
+    this.#held = new HeldAnswer(head)
+    this.#awaitsBody = head.hasBody && bodyMatters(this.#owner.route, head.status)
+    if (!this.#awaitsBody) this.#decide(this.#held, undefined)
+  }
+
+  onData(held: HeldAnswer, chunk: Buffer): boolean {
+    const more = held.add(chunk)
+    if (!more && this.#awaitsBody) this.#judgeBody(held)
+    return more
+  }
+
+  onEnd(held: HeldAnswer): void {
+    held.ended = true
+    if (this.#awaitsBody) this.#judgeBody(held)
+  }
+
+  /** True when the error is put by until it is known whether the held answer is needed at all. */
+  onError(held: HeldAnswer, error: UpstreamError): boolean {
+    if (this.#awaitsBody) return false
+    held.broken = error
+    return true
+  }
+
+  get held(): HeldAnswer | undefined {
+    return this.#held
+  }
+
+  /** The caller's body has been read to its end. */
+  onUploaded(): void {
+    if (this.#resendDue && this.#held !== undefined) this.#resend(this.#held)
+  }
+
+  /** An answer that is about neither token nor key: what was tried last worked. */
+  settle(): void {
+    if (this.#renewed !== undefined && this.#owner.record.replay === undefined) this.#report('success')
+    if (this.#keyTries === 0) return
+    this.#owner.route.keyRings[this.#rejectedKey]?.settle(this.#owner.sent.keys[this.#rejectedKey] ?? 0)
+  }
+
+  #judgeBody(held: HeldAnswer): void {
+    this.#awaitsBody = false
+    const prefix = held.decodedPrefix()
+    if (prefix instanceof Promise)
+      prefix.then((body) => this.#decide(held, body)).catch((error: unknown) => this.#owner.fail(error))
+    else this.#decide(held, prefix)
+  }
+
+  #decide(held: HeldAnswer, body: Buffer | undefined): void {
+    const { route, sent, context } = this.#owner
+    const verdict = judge(route, held.head.status, body, sent, context.clock.now())
+    switch (verdict.kind) {
+      case 'fine':
+        this.settle()
+        this.#deliver(held)
+        break
+      case 'token':
+        this.#rejectTokens(held, verdict.rejected)
+        break
+      case 'key':
+        this.#rejectKey(held, verdict.index)
+        break
+    }
+  }
+
+  #rejectTokens(held: HeldAnswer, rejected: readonly RejectedToken[]): void {
+    const { sent, upload } = this.#owner
+    if (this.#renewed !== undefined) {
+      for (const { index, token } of rejected) if (this.#renewed.has(index)) sent.sources[index]?.distrust(token)
+      this.#report('rejected_again')
+      this.#deliver(held)
+      return
+    }
+    const renewal = renewAll(sent, rejected)
+    this.#owner.record.refreshed = true
+    if (upload?.body.kept === false) {
+      // Too late for this request; the renewal goes on behind it, for the next one.
+      this.#pass(held, 'body-too-large')
+      return
+    }
+    renewal.then((done) => this.#afterRenewal(held, done)).catch((error: unknown) => this.#owner.fail(error))
+  }
+
+  #afterRenewal(held: HeldAnswer, { renewed, obstacle }: Renewal): void {
+    if (this.#owner.over) return
+    if (renewed.size === 0) {
+      this.#pass(held, obstacle)
+      return
+    }
+    this.#renewed = renewed
+    for (const [index, token] of renewed) this.#owner.sent.tokens[index] = token
+    this.#resendWhenComplete(held)
+  }
+
+  #rejectKey(held: HeldAnswer, index: number): void {
+    const { route, sent, upload } = this.#owner
+    const ring = route.keyRings[index]
+    const position = sent.keys[index]
+    if (ring === undefined || position === undefined) return
+    if (this.#renewed !== undefined && this.#owner.record.replay === undefined) this.#report('success')
+    if (upload?.body.kept === false) ring.skip(position)
+    else if (this.#keyTries + 1 < ring.size) {
+      this.#keyTries++
+      this.#rejectedKey = index
+      sent.keys[index] = (position + 1) % ring.size
+      this.#resendWhenComplete(held)
+      return
+    }
+    this.#deliver(held)
+  }
+
+  #resendWhenComplete(held: HeldAnswer): void {
+    const { upload } = this.#owner
+    if (upload === undefined || upload.body.complete) {
+      this.#resend(held)
+      return
+    }
+    this.#resendDue = true
+    upload.detach()
+  }
+
+  #resend(held: HeldAnswer): void {
+    this.#resendDue = false
+    if (this.#owner.upload?.body.kept === false) {
+      this.#pass(held, 'body-too-large')
+      return
+    }
+    this.#held = undefined
+    this.#owner.resend()
+  }
+
+  #pass(held: HeldAnswer, obstacle: ReplayObstacle | undefined): void {
+    if (obstacle !== undefined) this.#report(outcomes[obstacle])
+    this.#deliver(held, obstacle)
+  }
+
+  #deliver(held: HeldAnswer, obstacle?: ReplayObstacle): void {
+    this.#held = undefined
+    this.#owner.deliver(held, obstacle)
+  }
+
+  #report(outcome: ReplayOutcome): void {
+    const { record, context, route } = this.#owner
+    record.replay = outcome
+    context.events.onReplay?.(route.label, outcome)
+  }
+}

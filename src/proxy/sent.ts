@@ -1,0 +1,37 @@
+import type { TokenSet } from '../tokens/token-set.ts'
+import type { TokenSource } from '../tokens/token-source.ts'
+import type { ServedRoute } from './routes.ts'
+import { readSubject } from './subject.ts'
+
+/** What a request is sent with, each at the index of its credential. */
+export interface Sent {
+  readonly sources: readonly TokenSource[]
+  /** Complete once `pending`, if any, has resolved. */
+  readonly tokens: TokenSet[]
+  /** Positions in the header lists of interchangeable keys. */
+  readonly keys: number[]
+  /** Set when a token is not at hand; rejects with the ProxyError of the first source that has none. */
+  readonly pending: Promise<unknown> | undefined
+}
+
+/** Asks every credential of the route for a token. Without a promise when all are fresh, which is nearly always. */
+export function collect(route: ServedRoute, rawHeaders: readonly string[], minLife: number): Sent {
+  const sources: TokenSource[] = []
+  const tokens: TokenSet[] = []
+  const keys: number[] = []
+  let waiting: Promise<void>[] | undefined
+  for (const credential of route.credentials) {
+    const index = sources.length
+    const { subjectHeader } = credential.config
+    const subject = subjectHeader === null ? undefined : readSubject(rawHeaders, subjectHeader)
+    const source = credential.source(subject)
+    const token = source.token(minLife)
+    sources.push(source)
+    keys.push(route.keyRings[index]?.current ?? 0)
+    if (token instanceof Promise) {
+      waiting ??= []
+      waiting.push(token.then((set) => void (tokens[index] = set)))
+    } else tokens[index] = token
+  }
+  return { sources, tokens, keys, pending: waiting && Promise.all(waiting) }
+}

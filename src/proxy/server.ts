@@ -1,0 +1,137 @@
+import Fastify from 'fastify'
+import { createServer, METHODS, type IncomingMessage, type RequestListener, type Server } from 'node:http'
+import type { Socket } from 'node:net'
+import { ProxyError } from '../errors.ts'
+import { listen, type BoundAddress } from '../http/listen.ts'
+import { Dispatcher } from './dispatch.ts'
+import { answerMalformed } from './malformed.ts'
+import { problemMessage } from './problem.ts'
+import type { ProxyDeps, ProxySetup } from './setup.ts'
+
+export interface ProxyServer {
+  /** Binds every address of proxy.listen; all or none. Rejects with ListenError. */
+  listen(): Promise<readonly BoundAddress[]>
+  /** Serves requests from now on with another setup; those in progress end with the one they began with. Listeners stay as they are. */
+  use(setup: ProxySetup): void
+  readonly inFlight: number
+  /**
+   * Stops accepting, lets requests in progress end, tells kept connections to close. Resolves to false when some had to be cut off after
+   * `grace` milliseconds.
+   */
+  close(grace: number): Promise<boolean>
+}
+
+/** Heads up to this size are read (Node's default is 16 KiB; targets of 8 KB must pass with room for a large cookie). */
+const maxHeaderSize = 32 * 1024
+/** Longer than the keep-alive time of common clients' pools, so that it is they who close (RFC 9112 section 9.5). */
+const keepAliveTimeout = 72_000
+
+export async function createProxy(deps: ProxyDeps): Promise<ProxyServer> {
+  const dispatcher = new Dispatcher(deps)
+  const handler = await serve(dispatcher)
+  const servers: Server[] = []
+  let { timeouts } = deps.setup.proxy
+  return {
+    async listen() {
+      const bound: BoundAddress[] = []
+      try {
+        for (const address of deps.setup.proxy.listen) {
+          const server = httpServer(deps, handler)
+          server.headersTimeout = timeouts.requestHeaders
+          bound.push(await listen(server, address))
+          servers.push(server)
+        }
+      } catch (error) {
+        await Promise.all(servers.map(closeServer))
+        throw error
+      }
+      dispatcher.bound = bound
+      return bound
+    },
+    use(setup) {
+      dispatcher.use(setup)
+      timeouts = setup.proxy.timeouts
+      for (const server of servers) server.headersTimeout = timeouts.requestHeaders
+    },
+    get inFlight() {
+      return dispatcher.inFlight
+    },
+    async close(grace) {
+      dispatcher.startClosing()
+      let cutOff = false
+      const cancel = deps.clock.schedule(grace, () => {
+        cutOff = dispatcher.inFlight > 0
+        for (const server of servers) server.closeAllConnections()
+      })
+      await Promise.all(servers.map(closeServer))
+      cancel()
+      dispatcher.close()
+      return !cutOff
+    },
+  }
+}
+
+/**
+ * Fastify serves one route for everything: rewriteUrl keeps its router and its URL decoding away from the target, whose bytes are ours to
+ * judge, and the hook answers before any of its body parsing.
+ */
+async function serve(dispatcher: Dispatcher): Promise<RequestListener> {
+  let handler: RequestListener | undefined
+  const app = Fastify({
+    logger: false,
+    genReqId: () => '',
+    rewriteUrl: () => '/',
+    exposeHeadRoutes: false,
+    return503OnClosing: false,
+    // Listening is done below, on several addresses at once; this server only lends Fastify its shape.
+    serverFactory: (routing) => {
+      handler = routing
+      return createServer()
+    },
+  })
+  const known = new Set(app.supportedMethods)
+  const methods = METHODS.filter((method) => method !== 'CONNECT')
+  for (const method of methods) if (!known.has(method)) app.addHttpMethod(method, { hasBody: true })
+  await app.register((scope, _options, done) => {
+    scope.addHook('onRequest', (request, reply) => {
+      reply.hijack()
+      dispatcher.handle(request.raw, reply.raw)
+    })
+    scope.route({ method: methods, url: '/', handler: () => undefined })
+    done()
+  })
+  await app.ready()
+  if (handler === undefined) throw new Error('Fastify made no request handler')
+  return handler
+}
+
+function httpServer({ ids, events }: ProxyDeps, handler: RequestListener): Server {
+  const server = createServer(
+    {
+      requireHostHeader: false,
+      maxHeaderSize,
+      keepAliveTimeout,
+      requestTimeout: 0,
+      connectionsCheckingInterval: 1000,
+      optimizeEmptyRequests: true,
+    },
+    handler,
+  )
+  server.maxHeadersCount = 0
+  server.on('checkContinue', handler)
+  server.on('checkExpectation', handler)
+  server.on('clientError', (error: Error, socket: Socket) =>
+    answerMalformed(error, socket, ids, (problem) => events.onMalformed?.(problem)),
+  )
+  // A tunnel would lead past every rule; whoever asks for one is no caller of ours.
+  server.on('connect', (_request: IncomingMessage, socket: Socket) => {
+    const problem = new ProxyError('method_not_allowed')
+    events.onMalformed?.(problem)
+    socket.end(problemMessage(problem, ids()))
+  })
+  return server
+}
+
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => server.close(() => resolve()))
+}
