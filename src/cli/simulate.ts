@@ -70,13 +70,8 @@ export function faultHelp(): string {
 function simulatorOptions(options: SimulateOptions): SimulatorOptions {
   const { provider, port, rotation, tokenFormat } = options
   if (provider === undefined) throw new RangeError(`--provider is missing; one of ${providerNames.join(', ')}`)
-  const durations = ['accessTokenTtl', 'refreshTokenTtl', 'graceWindow', 'latency'] as const
-  const given = durations.flatMap((name) => {
-    const text = options[name]
-    return text === undefined ? [] : [[name, parseDuration(text)] as const]
-  })
   return {
-    ...(Object.fromEntries(given) as Partial<Record<(typeof durations)[number], number>>),
+    ...durationsIn(options),
     provider: oneOf('--provider', provider, providerNames),
     ...(port !== undefined && { port: portNumber(port) }),
     ...(rotation !== undefined && { rotation: oneOf('--rotation', rotation, ['rotate', 'long-lived'] as const) }),
@@ -87,6 +82,27 @@ function simulatorOptions(options: SimulateOptions): SimulatorOptions {
     autoConsent: options.autoConsent === true,
     faults: options.fault ?? [],
   }
+}
+
+const durations = {
+  accessTokenTtl: '--access-token-ttl',
+  refreshTokenTtl: '--refresh-token-ttl',
+  graceWindow: '--grace-window',
+  latency: '--latency',
+} as const
+type Duration = keyof typeof durations
+
+function durationsIn(options: SimulateOptions): Partial<Record<Duration, number>> {
+  const given: Partial<Record<Duration, number>> = {}
+  for (const name of Object.keys(durations) as Duration[]) {
+    const text = options[name]
+    try {
+      if (text !== undefined) given[name] = parseDuration(text)
+    } catch (error) {
+      throw new RangeError(`${durations[name]}: ${(error as RangeError).message}`)
+    }
+  }
+  return given
 }
 
 function portNumber(text: string): number {

@@ -13,15 +13,14 @@ const posts: Record<string, Command> = {
   'revoke-grants': (simulator) => simulator.revokeGrants(),
   'expire-refresh-tokens': (simulator) => simulator.expireRefreshTokens(),
   fault: (simulator, input) => {
-    if (typeof input.fault === 'string') simulator.inject({ ...parseFault(input.fault), ...counted(input) })
-    else simulator.inject(input as unknown as Fault)
+    simulator.inject(faultFrom(input))
     return { faults: simulator.stats().faults }
   },
   'clear-faults': (simulator) => simulator.clearFaults(),
   seed: (simulator) => ({ refreshToken: simulator.seedRefreshToken() }),
   'seed-customer': (simulator) => simulator.seedCustomer(),
   device: (simulator, { userCode, decision }) => {
-    const known = simulator.decideDevice(String(userCode), decision === 'deny' ? 'deny' : 'allow')
+    const known = simulator.decideDevice(textOf(userCode), decision === 'deny' ? 'deny' : 'allow')
     if (!known) throw new RangeError('no device waits under this user code')
   },
 }
@@ -31,8 +30,20 @@ const gets: Record<string, Command> = {
   'token-requests': (simulator) => simulator.tokenRequests,
 }
 
-function counted({ count, on }: Record<string, unknown>): Partial<Fault> {
-  return { ...(count !== undefined && { count: Number(count) }), ...(typeof on === 'string' && { on }) }
+function textOf(value: unknown): string {
+  if (typeof value === 'string' || typeof value === 'number') return String(value)
+  throw new RangeError('a text is missing, or something else is in its place')
+}
+
+/** `{ fault: "token-500@3" }` or `{ name, value?, count?, on? }`; `count` and `on` may stand beside the text too. */
+function faultFrom({ fault, name, value, count, on }: Record<string, unknown>): Fault {
+  const base = parseFault(textOf(fault ?? name))
+  return {
+    ...base,
+    ...(value !== undefined && { value: textOf(value) }),
+    ...(count !== undefined && { count: Number(count) }),
+    ...(on !== undefined && { on: textOf(on) }),
+  }
 }
 
 /** The control plane: JSON under /__simulator/, so that curl or a CI job can drive the simulator. */

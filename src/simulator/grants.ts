@@ -27,7 +27,8 @@ export interface GrantDetails {
 
 /** What one token call issues, before a provider gives it its own field names. */
 export interface IssuedTokens {
-  accessToken: string
+  /** Only a fault leaves it out. */
+  accessToken?: string
   /** Milliseconds since 1970. */
   issuedAt: number
   expiresAt: number

@@ -141,7 +141,7 @@ export class Simulator {
     const { settings, grants, definition } = this.provider
     const kind = definition.extraTokenEndpoint === undefined ? 'user' : 'customer'
     const { issued } = grants.open({ clientId: settings.clientId, scope: settings.scope, kind })
-    const { accessToken, refreshToken, expiresAt } = issued
+    const { accessToken = '', refreshToken, expiresAt } = issued
     return { accessToken, refreshToken: refreshToken ?? '', expiresAt: Math.floor(expiresAt / 1_000) }
   }
 

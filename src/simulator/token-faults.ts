@@ -71,13 +71,13 @@ type Change = (issued: IssuedTokens, value: string, presented: string | undefine
 /** Faults that change what was issued. */
 const changes: Partial<Record<FaultName, Change>> = {
   'token-no-type': (issued) => delete issued.tokenType,
-  'token-no-access': (issued) => (issued.accessToken = ''),
+  'token-no-access': (issued) => delete issued.accessToken,
   'token-null-refresh': (issued) => (issued.refreshToken = null),
   'token-no-refresh': (issued) => delete issued.refreshToken,
   'token-same-refresh': (issued, _value, presented) => {
     if (presented !== undefined) issued.refreshToken = presented
   },
-  'token-control-chars': (issued) => (issued.accessToken += '\r\nX-Injected: yes'),
+  'token-control-chars': (issued) => (issued.accessToken = `${issued.accessToken ?? ''}\r\nX-Injected: yes`),
   'token-expires-in': (issued, value) => {
     issued.expiresIn = value === 'missing' ? undefined : jsonOrText(value)
   },
