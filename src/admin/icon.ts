@@ -1,2 +1,2 @@
 /** The mark: a ring that is nearly full, and the dot that keeps it so. Drawn for both colour schemes. */
-export const icon = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><circle cx="16" cy="16" r="11" fill="none" stroke="#2f6f5e" stroke-width="5" stroke-linecap="round" stroke-dasharray="54 69.1" transform="rotate(-60 16 16)"/><circle cx="22.5" cy="7" r="3.2" fill="#d98a1f"/></svg>`
+export const icon = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><circle cx="16" cy="16" r="11" fill="none" stroke="#38967b" stroke-width="5" stroke-linecap="round" stroke-dasharray="52 69.1" transform="rotate(-60 16 16)"/><circle cx="22.5" cy="7" r="3.2" fill="#d98a1f"/></svg>`

@@ -19,6 +19,10 @@ const contentSecurityPolicy = [
   "frame-ancestors 'none'",
 ].join('; ')
 
+/** Not written in a template below: a formatter's white space would change what was hashed. */
+const styleElement = new Html(`<style>${style}</style>`)
+const scriptElement = new Html(`<script>${script}</script>`)
+
 /** Changes with every change of the page's own code, so that a page left open over an upgrade loads itself anew. */
 const build = hashSource(style + script).slice(7, 19)
 
@@ -39,19 +43,10 @@ export function sendPage(reply: FastifyReply, { title, body, live }: Page): Fast
         <meta name="build" content="${build}" />
         <title>${title}</title>
         <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
-        <style>
-          ${new Html(style)}
-        </style>
-        ${live && html`<noscript><meta http-equiv="refresh" content="30" /></noscript>`}
+        ${styleElement} ${live && html`<noscript><meta http-equiv="refresh" content="30" /></noscript>`}
       </head>
       <body>
-        ${body}
-        ${
-          live &&
-          html`<script>
-            ${new Html(script)}
-          </script>`
-        }
+        ${body} ${live && scriptElement}
       </body>
     </html> `
   return (
