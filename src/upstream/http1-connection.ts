@@ -122,7 +122,8 @@ export class Http1Connection implements Carrier, ConnectListener {
       ;(this.#backlog ??= []).push(Buffer.from(buffer.subarray(0, length)))
       return false
     }
-    this.#since = this.#owner.tick
+    // Neither interim answers nor drops of a head put off the end of the wait for it.
+    if (this.#headSeen) this.#since = this.#owner.tick
     return this.#parse(buffer, length, this.#sharedBuffer)
   }
 
@@ -137,6 +138,7 @@ export class Http1Connection implements Carrier, ConnectListener {
         case 'head': {
           const head = parser.head as NonNullable<typeof parser.head>
           this.#headSeen = true
+          this.#since = this.#owner.tick
           exchange.handler.onHead(head)
           if (!exchange.over && !exchange.sent && head.status >= 400 && !parser.persistent) exchange.mute()
           break

@@ -119,6 +119,8 @@ export interface RawServer {
   readonly origin: string
   readonly port: number
   readonly sockets: net.Socket[]
+  /** The same below TLS. */
+  readonly tcpSockets: net.Socket[]
   /** Everything received, per connection. */
   readonly received: Buffer[]
 }
@@ -130,6 +132,7 @@ export async function rawServer(
   tlsOptions?: tls.TlsOptions,
 ): Promise<RawServer> {
   const sockets: net.Socket[] = []
+  const tcpSockets: net.Socket[] = []
   const received: Buffer[] = []
   const accept = (socket: net.Socket) => {
     const index = sockets.push(socket) - 1
@@ -139,6 +142,7 @@ export async function rawServer(
     onConnection(socket, index)
   }
   const server = tlsOptions ? tls.createServer(tlsOptions, accept) : net.createServer(accept)
+  server.on('connection', (socket: net.Socket) => tcpSockets.push(socket))
   server.on('tlsClientError', () => undefined)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -147,11 +151,11 @@ export async function rawServer(
     server.close()
   })
   const { port } = server.address() as net.AddressInfo
-  return { origin: `${tlsOptions ? 'https' : 'http'}://127.0.0.1:${port}`, port, sockets, received }
+  return { origin: `${tlsOptions ? 'https' : 'http'}://127.0.0.1:${port}`, port, sockets, tcpSockets, received }
 }
 
 /** A raw server that answers every request (a head without a body) with the next of `answers`; the last one repeats. */
-export function answering(t: Ending, ...answers: (string | Buffer)[]): Promise<RawServer> {
+export function answering(t: Ending, ...answers: string[]): Promise<RawServer> {
   let next = 0
   return rawServer(t, (socket) => {
     let pending = ''
@@ -160,7 +164,7 @@ export function answering(t: Ending, ...answers: (string | Buffer)[]): Promise<R
       while (pending.includes('\r\n\r\n')) {
         pending = pending.slice(pending.indexOf('\r\n\r\n') + 4)
         const answer = answers[Math.min(next++, answers.length - 1)]!
-        socket.write(answer as string, 'latin1')
+        socket.write(answer, 'latin1')
       }
     })
   })
