@@ -75,7 +75,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
 
   const decoded = decode(settings)
   for (const finding of decoded.findings) findings.addUnlessTold(finding)
-  const config = complete(decoded.config, presets, files)
+  const config = complete(decoded.config, presets, files, sources)
   for (const finding of validate(config, presets)) findings.addConsequence(finding)
 
   const problems = findings.list('problem')
@@ -172,16 +172,14 @@ function applyPresets(tree: Record<string, unknown>, sources: Sources, findings:
 }
 
 /** rewriteLinks: null means what the presets of the route's credentials say; the store's folder is absolute, its default too. */
-function complete(config: Config, presets: Presets, files: ReferencedFiles): Config {
+function complete(config: Config, presets: Presets, files: ReferencedFiles, sources: Sources): Config {
   const directory = files.resolve(config.store.directory)
-  const rewrites = (credential: string | string[]) =>
-    [credential].flat().some((name) => presets.get(name)?.rewriteLinks === true)
-  return {
-    ...config,
-    store: { ...config.store, directory },
-    routes: config.routes.map((route) => ({
-      ...route,
-      rewriteLinks: route.rewriteLinks ?? rewrites(route.credential),
-    })),
-  }
+  const routes = config.routes.map((route, index) => {
+    if (route.rewriteLinks !== null) return route
+    const names = [route.credential].flat()
+    const preset = names.map((name) => presets.get(name)).find((provider) => provider?.rewriteLinks === true)
+    if (preset !== undefined) sources.derive(['routes', index, 'rewriteLinks'], `preset ${preset.name}`)
+    return { ...route, rewriteLinks: preset !== undefined }
+  })
+  return { ...config, store: { ...config.store, directory }, routes }
 }

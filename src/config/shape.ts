@@ -1,4 +1,4 @@
-import type { z } from 'zod'
+import { z } from 'zod'
 import { traits, type Traits } from './scalars.ts'
 
 /** What a schema expects, seen through its wrappers. */
@@ -17,6 +17,7 @@ export interface Described {
   readonly optional: boolean
   /** As it would be written in the file where the schema says so, else as the program sees it; undefined when there is none. */
   readonly default: unknown
+  readonly description: string | undefined
 }
 
 /** Looks through defaults, null, optional and transforms to what may be written in the file. */
@@ -25,9 +26,11 @@ export function describe(schema: z.core.$ZodType): Described {
   let nullable = false
   let optional = false
   let byDefault: unknown
+  let description: string | undefined
   let current = schema
   for (;;) {
     notes = { ...traits.get(current), ...notes }
+    description ??= z.globalRegistry.get(current)?.description
     const { def } = (current as z.core.$ZodTypes)._zod
     if (def.type === 'default' || def.type === 'prefault') {
       byDefault ??= def.defaultValue
@@ -37,7 +40,7 @@ export function describe(schema: z.core.$ZodType): Described {
       optional ||= def.type === 'optional'
       current = def.innerType
     } else if (def.type === 'pipe') current = def.in
-    else return { shape: shapeOf(def), traits: notes, nullable, optional, default: byDefault }
+    else return { shape: shapeOf(def), traits: notes, nullable, optional, default: byDefault, description }
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Provider } from '../providers/provider.ts'
-import { pathKey, valueAt, type Path } from './path.ts'
-import type { Place } from './problems.ts'
+import { formatPath, pathKey, valueAt, type Path } from './path.ts'
+import type { Finding, Place, Problem } from './problems.ts'
 import type { YamlSource } from './yaml-source.ts'
 
 /** Where each value came from: for the place of a problem and for `config print`. Names of variables and files, never values. */
@@ -10,6 +10,7 @@ export class Sources {
   readonly #origins = new Map<string, readonly string[]>()
   readonly #overrides = new Map<string, string>()
   readonly #twins = new Map<string, Path>()
+  readonly #derived = new Map<string, string>()
   readonly #presets = new Map<string, Provider>()
 
   constructor(file: string, yaml: YamlSource) {
@@ -37,16 +38,26 @@ export class Sources {
     this.#presets.set(pathKey(path), provider)
   }
 
+  /** The value was worked out, as rewriteLinks: null is from the preset. */
+  derive(path: Path, from: string): void {
+    this.#derived.set(pathKey(path), from)
+  }
+
   place(path: Path, at: 'key' | 'value'): Place {
     const override = this.#overridden(path)
     if (override !== undefined) return { file: override, line: null, column: null }
     return { file: this.#file, ...this.#yaml.position(this.#twins.get(pathKey(path)) ?? path, at) }
   }
 
+  /** A finding with its place. */
+  problem({ path, message, at = 'value' }: Finding): Problem {
+    return { path: formatPath(path), message, ...this.place(path, at) }
+  }
+
   /** For people: "bearer-sidecar.yaml:12 from $SKY_CLIENT_ID", "$BEARER_SIDECAR_LOG_LEVEL", "preset blackbaud-sky", "default". */
   describe(path: Path): string {
-    const override = this.#overridden(path)
-    if (override !== undefined) return override
+    const special = this.#overridden(path) ?? this.#derived.get(pathKey(path))
+    if (special !== undefined) return special
     const twin = this.#twins.get(pathKey(path))
     const place = twin ?? path
     if (this.#yaml.has(place)) {
