@@ -33,7 +33,7 @@ export async function openLog(config: Config['log'], terminal: boolean): Promise
     stream,
   )
   const flush = () => {
-    if ('flushSync' in stream && typeof stream.flushSync === 'function') (stream.flushSync as () => void)()
+    if ('flushSync' in stream && typeof stream.flushSync === 'function') stream.flushSync()
   }
   return { logger, flush }
 }
@@ -44,7 +44,7 @@ const jsonStream = () => pino.destination({ fd: 1, sync: false, minLength: 8192,
 async function prettyStream(colorize: boolean): Promise<Writable> {
   const { default: pretty } = await import('pino-pretty')
   return pretty({
-    colorize: colorize && process.stdout.hasColors?.() !== false,
+    colorize: colorize && process.stdout.hasColors(),
     translateTime: 'SYS:HH:MM:ss.l',
     ignore: 'pid,hostname',
     sync: true,

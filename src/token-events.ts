@@ -25,11 +25,18 @@ export function tokenEvents(logger: Logger, metrics: Metrics | undefined, notifi
           outcome === 'fatal' ? 'token refresh refused' : 'token refresh failed, will be tried again',
         )
     },
-    stateChanged(id, from, { state, lastError, nextStep, accessTokenExpiresAt, refreshTokenExpiresAt }) {
+    stateChanged(id, from, { provider, state, lastError, nextStep, accessTokenExpiresAt, refreshTokenExpiresAt }) {
       const bad = state === 'login_required' || state === 'reauthorization_required'
       // A subject appears with its first request; only what is wrong with it is worth a line.
       if (from === undefined && !bad && id.subject !== undefined) return
-      const facts = { ...named(id), state, ...(from && { from }), accessTokenExpiresAt, refreshTokenExpiresAt }
+      const facts = {
+        ...named(id),
+        provider,
+        state,
+        ...(from && { from }),
+        accessTokenExpiresAt,
+        refreshTokenExpiresAt,
+      }
       if (state === 'active') logger.info(facts, `credential ${id.credential} is active`)
       else
         logger[bad ? 'error' : 'warn'](

@@ -170,6 +170,6 @@ function commandTable(program: Command): { name: string; summary: string; option
   return program.commands.map((command) => ({
     name: command.name(),
     summary: command.description(),
-    options: command.options.map(({ long }) => long).filter((long) => long !== undefined && long !== null),
+    options: command.options.map(({ long }) => long).filter((long) => long !== undefined),
   }))
 }

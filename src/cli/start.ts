@@ -3,7 +3,9 @@ import { systemClock } from '../clock.ts'
 import { loadConfig, type LoadedConfig, type LoadOptions } from '../config/load.ts'
 import { ConfigError, formatProblem } from '../config/problems.ts'
 import { describeError } from '../errors.ts'
+import { ListenError } from '../http/listen.ts'
 import { openLog, type Logger } from '../logger.ts'
+import { StoreError } from '../stores/token-store.ts'
 import { FileWatcher } from './watch-files.ts'
 import type { Io } from './io.ts'
 import type { Signals } from './signals.ts'
@@ -30,32 +32,33 @@ export async function start(options: StartOptions, io: Io, signals: Signals): Pr
     io.stderr(`${error.message}\n`)
     return 78
   }
-  const { logger, flush } = await openLog(loaded.config.log, io.terminal)
+  const output = await openLog(loaded.config.log, io.terminal)
+  const { logger } = output
+  logger.info({ version, config: loaded.file }, `bearer-sidecar ${version}`)
   for (const warning of loaded.warnings) logger.warn({ path: warning.path }, warning.message)
   try {
     const app = await App.create(loaded.config, { clock: systemClock, logger, version, env: io.env })
-    announce(logger, await app.start(), loaded, app)
+    try {
+      announce(logger, await app.start(), loaded)
+    } catch (error) {
+      await app.stop(0)
+      throw error
+    }
     const stopWatching = watchConfig(app, loaded, load, logger, signals)
-    const signal = await signals.first
+    const why = await Promise.race([signals.first, signals.crash])
     stopWatching()
-    return await stop(app, loaded, logger, signal, signals.second)
+    return await stop(app, loaded, logger, why, signals.second)
   } catch (error) {
-    logger.fatal({ error: describeError(error) }, `cannot start: ${describeError(error)}`)
+    const known = error instanceof ListenError || error instanceof StoreError
+    logger.fatal(`cannot start: ${known ? error.message : describeError(error)}`)
     return 1
   } finally {
-    flush()
+    output.flush()
   }
 }
 
-/** What an operator looks for first: where it listens, where requests go, and which credential needs a person. */
-function announce(logger: Logger, listening: Listening, { config, file }: LoadedConfig, app: App): void {
-  logger.info({ version, config: file }, `bearer-sidecar ${version}`)
-  for (const { name, provider, state, accessTokenExpiresAt, nextStep } of app.credentials.list()) {
-    logger.info(
-      { credential: name, provider, state, accessTokenExpiresAt, ...(nextStep !== null && { nextStep }) },
-      `credential ${name} (${provider}): ${state}`,
-    )
-  }
+/** What an operator looks for first: where requests go, and where it listens. */
+function announce(logger: Logger, listening: Listening, { config }: LoadedConfig): void {
   for (const route of config.routes) {
     const credential = [route.credential].flat().join(', ')
     const upstream = new URL(route.upstream)
@@ -98,11 +101,14 @@ async function stop(
   app: App,
   { config }: LoadedConfig,
   logger: Logger,
-  signal: string,
+  why: string | Error,
   second: Promise<void>,
 ): Promise<number> {
   const grace = config.proxy.shutdownGrace
-  logger.info({ signal, graceMs: grace }, `${signal}: finishing requests in flight; a second signal ends at once`)
+  if (typeof why === 'string')
+    logger.info({ signal: why, graceMs: grace }, `${why}: finishing requests in flight; a second signal ends at once`)
+  // Frames and message only: properties of a library's error may hold what it failed on.
+  else logger.fatal({ stack: why.stack }, 'internal error, ending; please report this')
   const ended = await Promise.race([app.stop(grace), second])
   if (ended === undefined) {
     logger.error('second signal: ended before everything was finished')
@@ -116,5 +122,5 @@ async function stop(
     )
   }
   if (ended.cut) logger.error('requests were still running at the end of proxy.shutdownGrace and were cut off')
-  return ended.unsaved.length > 0 || ended.cut ? 1 : 0
+  return typeof why === 'string' && ended.unsaved.length === 0 && !ended.cut ? 0 : 1
 }
