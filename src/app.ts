@@ -1,17 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import { proxyEvents } from './access-log.ts'
-import { readyReport, type ReadyReport } from './admin/probes.ts'
+import type { ReadyReport } from './admin/probes.ts'
 import type { AdminServer } from './admin/server.ts'
-import type { AdminInfo } from './admin/status-document.ts'
+import { adminInfo, callbackUrl, report, type AppState, type Listening } from './app-state.ts'
 import type { Clock } from './clock.ts'
-import type { Config, RouteConfig } from './config/schema.ts'
+import type { Config } from './config/schema.ts'
 import { describeError } from './errors.ts'
-import type { BoundAddress } from './http/listen.ts'
 import type { Logger } from './logger.ts'
 import { Notifier } from './notifier.ts'
-import { providers } from './providers/provider.ts'
+import { proxySetup } from './proxy-routes.ts'
 import { createProxy, type ProxyServer } from './proxy/server.ts'
-import type { ProxySetup } from './proxy/setup.ts'
 import { openStore } from './stores/open.ts'
 import { StoreError, type TokenStore } from './stores/token-store.ts'
 import { tokenEvents } from './token-events.ts'
@@ -25,12 +23,6 @@ export interface AppDeps {
   readonly version: string
   /** Where the kubernetes store finds its API server. */
   readonly env: Readonly<Record<string, string | undefined>>
-}
-
-export interface Listening {
-  readonly proxy: readonly BoundAddress[]
-  readonly admin: readonly BoundAddress[]
-  readonly probes: readonly BoundAddress[]
 }
 
 export interface Stopped {
@@ -114,7 +106,7 @@ export class App {
         metrics,
         clock,
         log: logger,
-        info: () => adminInfo(state, deps, store, sources),
+        info: () => adminInfo(state, deps.version, store, sources),
         started: () => state.storeLoaded && state.listening !== undefined,
         ready: () => report(state, credentials),
       }))
@@ -151,7 +143,7 @@ export class App {
     }
     await this.#sources.reconfigure(next)
     this.#notifier.webhook = next.notify.webhook
-    await this.#proxy.use(proxySetup(next, this.#sources, this.#upstreams))
+    this.#proxy.use(proxySetup(next, this.#sources, this.#upstreams))
     this.#deps.logger.level = next.log.level
     this.#config = next
     this.#state.config = next
@@ -214,81 +206,3 @@ interface Parts {
   readonly state: AppState
   readonly credentials: CredentialService
 }
-
-interface AppState {
-  config: Config
-  readonly startedAt: number
-  storeLoaded: boolean
-  listening: Listening | undefined
-  stopping: boolean
-}
-
-function proxySetup(config: Config, sources: TokenSources, upstreams: Upstreams): ProxySetup {
-  const opened = upstreams.use(config.routes, config.proxy.timeouts)
-  const routes = config.routes.flatMap((route, index) => {
-    const upstream = opened[index]
-    if (upstream === undefined) return []
-    const names = credentialNames(route)
-    const credentials = names.map((name) => ({
-      name,
-      config: sources.credential(name),
-      source: (subject: string | undefined) => sources.manager(name, subject),
-    }))
-    const preset = names.some((name) => providers.get(sources.credential(name).provider)?.rewriteLinks === true)
-    const tls = { ca: route.tls.ca ?? undefined, cert: route.tls.cert ?? undefined, key: route.tls.key ?? undefined }
-    return [
-      {
-        config: route,
-        label: labelOf(route),
-        upstream,
-        upstreamUrl: new URL(route.upstream),
-        credentials,
-        rewriteLinks: route.rewriteLinks ?? preset,
-        tls,
-      },
-    ]
-  })
-  return { proxy: config.proxy, routes }
-}
-
-function adminInfo(state: AppState, deps: AppDeps, store: TokenStore, sources: TokenSources): AdminInfo {
-  const { config } = state
-  const error = sources.storeError ?? (state.storeLoaded ? null : 'The store was not read yet.')
-  return {
-    version: deps.version,
-    startedAt: new Date(state.startedAt).toISOString(),
-    routes: config.routes.map((route) => ({
-      path: route.path,
-      name: labelOf(route),
-      credentials: credentialNames(route),
-      upstreamOrigin: new URL(route.upstream).origin,
-    })),
-    credentials: Object.entries(config.credentials).map(([name, { provider, grant, subjectHeader }]) => ({
-      name,
-      title: providers.get(provider)?.title ?? provider,
-      grant,
-      subjectHeader,
-    })),
-    store: { type: config.store.type, description: store.description, ok: error === null, error },
-  }
-}
-
-function report(state: AppState, credentials: CredentialService): ReadyReport {
-  return readyReport(credentials.list(), {
-    started: state.storeLoaded && state.listening !== undefined,
-    stopping: state.stopping,
-  })
-}
-
-/** The redirect URI of credentials that don't name their own (CONTRACT section 2, admin.publicUrl). */
-function callbackUrl({ config, listening }: AppState): string {
-  const configured = config.admin.listen === false ? undefined : config.admin.listen[0]
-  const port = listening?.admin[0]?.port ?? Number(configured?.split(':').at(-1))
-  const base = config.admin.publicUrl ?? `http://localhost:${port}`
-  return `${base.replace(/\/$/, '')}/callback`
-}
-
-const labelOf = (route: RouteConfig) => route.name ?? route.path
-
-const credentialNames = (route: RouteConfig) =>
-  typeof route.credential === 'string' ? [route.credential] : route.credential

@@ -1,4 +1,5 @@
-import { App, type Listening } from '../app.ts'
+import type { Listening } from '../app-state.ts'
+import { App } from '../app.ts'
 import { systemClock } from '../clock.ts'
 import { loadConfig, type LoadedConfig, type LoadOptions } from '../config/load.ts'
 import { ConfigError, formatProblem } from '../config/problems.ts'
