@@ -87,7 +87,7 @@ export class FileStore implements TokenStore {
         text,
         isExpected: (found: Version | undefined) =>
           found === expected || (found !== undefined && this.#unconfirmed.alternatives(name, expected).includes(found)),
-        onRename: () => this.#unconfirmed.begin(name, expected, version),
+        onRename: () => this.#unconfirmed.note(name, expected, version),
       }
       await replaceDocument(this.#directory, replacement, this.#log)
       this.#unconfirmed.settle(name)

@@ -28,7 +28,11 @@ export async function openStore(config: StoreConfig, deps: StoreDependencies): P
       const { directory, lease } = config
       return FileStore.open({ directory, codec, clock, lease, log, ...(deps.files && { files: deps.files }) })
     }
-    case 'redis':
+    case 'redis': {
+      const { url, lease } = config
+      const { RedisStore } = await import('./redis.ts')
+      return RedisStore.open({ url, codec, clock, lease, log })
+    }
     case 'kubernetes':
       throw new Error(`store.type ${config.type} is not built in yet`)
   }

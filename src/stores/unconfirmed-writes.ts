@@ -10,7 +10,8 @@ const most = 16
 export class UnconfirmedWrites {
   readonly #writes = new Map<string, { readonly from: Version | undefined; readonly to: readonly Version[] }>()
 
-  begin(name: string, from: Version | undefined, to: Version): void {
+  /** Not for a write that is still under way: another save of this process must not take it for its own. */
+  note(name: string, from: Version | undefined, to: Version): void {
     this.#writes.set(name, { from, to: [...this.alternatives(name, from), to].slice(-most) })
   }
 
