@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { suite, test } from 'node:test'
 import * as certs from '../helpers/certs.ts'
-import { answering, call, ok, open, rawServer, start } from './support.ts'
+import { answering, call, closed, ok, open, rawServer, start } from './support.ts'
 
 suite('a request on the wire', () => {
   test('is the target, the fields in their order and spelling, and no field more', async (t) => {
@@ -80,7 +79,7 @@ suite('a request on the wire', () => {
       running.exchange.end()
       const { error } = await running.done
       assert.equal(error?.fault, 'protocol')
-      if (!server.sockets[0]?.closed) await once(server.sockets[0]!, 'close')
+      await closed(server)
       assert.doesNotMatch(server.received[0]!.toString(), /evil/)
     })
   }
@@ -210,7 +209,7 @@ suite('an answer that comes before the request is complete', () => {
       assert.equal(running.exchange.write(chunk), true, 'what is still written goes nowhere')
       running.exchange.end()
       server.sockets[0]!.resume()
-      await once(server.sockets[0]!, 'close')
+      await closed(server)
     })
   }
 
@@ -278,7 +277,7 @@ suite('abort', () => {
       running.exchange.resume()
       running.exchange.write(Buffer.from('more'))
       running.exchange.end()
-      if (stage !== 'connect') await once(server.sockets[0]!, 'close')
+      if (stage !== 'connect') await closed(server)
       await upstream.close()
       assert.deepEqual(running.events, before)
       if (stage === 'upload') assert.ok(!server.received[0]!.toString().includes('0\r\n\r\n'))

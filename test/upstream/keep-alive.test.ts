@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { suite, test } from 'node:test'
 import * as certs from '../helpers/certs.ts'
-import { answering, call, ok, open, rawServer, start, type RawServer } from './support.ts'
+import { answering, call, closed, ok, open, rawServer, start, type RawServer } from './support.ts'
 
 /** Answers the first request of each connection; `then` plays the upstream at the second. */
 function serving(
@@ -78,7 +77,7 @@ suite('connections', () => {
     const upstream = open(t, server.origin)
     await call(upstream)
     server.sockets[0]!.write('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil')
-    await once(server.sockets[0]!, 'close')
+    await closed(server)
     assert.equal((await call(upstream)).body.toString(), 'ok')
     assert.equal(server.sockets.length, 2)
   })
@@ -91,7 +90,7 @@ suite('connections', () => {
     const upstream = open(t, server.origin)
     await call(upstream)
     const from = performance.now()
-    await once(server.sockets[0]!, 'close')
+    await closed(server)
     const kept = performance.now() - from
     assert.ok(kept > 900 && kept < 1900, `kept for ${kept} ms`)
   })
@@ -115,11 +114,11 @@ suite('connections', () => {
     await Promise.all([call(upstream), call(upstream)])
     const slow = start(upstream, { target: '/slow' })
     while (!server.received.some((bytes) => bytes.includes('/slow'))) await new Promise(setImmediate)
-    let closed = false
-    const closing = upstream.close().then(() => (closed = true))
+    let over = false
+    const closing = upstream.close().then(() => (over = true))
     const used = server.received.findIndex((bytes) => bytes.includes('/slow'))
-    if (!server.sockets[1 - used]!.destroyed) await once(server.sockets[1 - used]!, 'close')
-    assert.equal(closed, false)
+    await closed(server, 1 - used)
+    assert.equal(over, false)
     server.sockets[used]!.write(ok)
     assert.equal((await slow.done).body.toString(), 'ok')
     await closing
@@ -223,7 +222,7 @@ test('a second try that is aborted does not happen', async (t) => {
   const upstream = open(t, server.origin)
   await call(upstream)
   const running = start(upstream)
-  await once(server.sockets[0]!, 'close')
+  await closed(server)
   running.exchange.abort()
   await upstream.close()
   assert.deepEqual(running.events, [])

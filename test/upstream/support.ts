@@ -171,3 +171,8 @@ export function answering(t: Ending, ...answers: string[]): Promise<RawServer> {
 }
 
 export const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
+
+/** Waits until a connection was made and has ended. */
+export async function closed(server: RawServer, connection = 0): Promise<void> {
+  while (server.sockets[connection]?.destroyed !== true) await new Promise(setImmediate)
+}
