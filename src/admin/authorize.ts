@@ -5,6 +5,13 @@ import { isForeign } from './guard.ts'
 import { html } from './html.ts'
 import { messagePage, sendPage } from './page.ts'
 import { credentialAnchor, credentialOf, wantsJson, type CredentialRequest } from './requests.ts'
+import type { AdminInfo } from './status-document.ts'
+
+interface LoginRouteDeps {
+  readonly credentials: Credentials
+  readonly info: () => AdminInfo
+  readonly log: AdminLog
+}
 
 /**
  * A person logs in: out to the provider, back with a code. The state is unguessable, bound to its attempt and good once; it is
@@ -12,9 +19,9 @@ import { credentialAnchor, credentialOf, wantsJson, type CredentialRequest } fro
  * It is deliberately not bound to one browser by a cookie: the redirected address may be pasted into the CLI, and a login that the
  * CLI began is finished by whichever browser opened it.
  */
-export function addLoginRoutes(app: FastifyInstance, credentials: Credentials, log: AdminLog): void {
+export function addLoginRoutes(app: FastifyInstance, { credentials, info, log }: LoginRouteDeps): void {
   app.get<CredentialRequest>('/credentials/:name/authorize', async (request, reply) => {
-    const { name, subject } = credentialOf(request)
+    const { name, subject } = credentialOf(request, info().credentials)
     // A link on a foreign page must not replace a grant where the provider asks no question: a person presses the button.
     if (isForeign(request.raw)) return reply.redirect(credentialAnchor(name), 303)
     const { url } = await credentials.beginLogin(name, subject)

@@ -33,7 +33,7 @@ export interface AdminServer {
 
 /** The second port: for the people and the platform that run the sidecar, not for callers. */
 export async function createAdmin(deps: AdminDeps): Promise<AdminServer> {
-  const { config, credentials, log } = deps
+  const { config, log } = deps
   const publicUrl = config.publicUrl === null ? undefined : new URL(config.publicUrl)
   const publicHosts = publicUrl === undefined ? [] : [publicUrl.host]
   let names = allowedHostNames([], publicHosts)
@@ -45,8 +45,8 @@ export async function createAdmin(deps: AdminDeps): Promise<AdminServer> {
   })
   addProbes(admin, deps)
   addStatusRoutes(admin, deps)
-  addTokenRoutes(admin, credentials)
-  addLoginRoutes(admin, credentials, log)
+  addTokenRoutes(admin, deps)
+  addLoginRoutes(admin, deps)
   // kubelet and Prometheus call by pod IP, so this one has no Host guard; it shows no token and changes nothing.
   const probes = newApp(log)
   addProbes(probes, deps)

@@ -1,12 +1,17 @@
 import type { FastifyInstance } from 'fastify'
 import { ProxyError, type ErrorCode } from '../errors.ts'
-import type { Credentials } from '../tokens/credentials.ts'
+import { LoginError, type Credentials } from '../tokens/credentials.ts'
 import { AdminError, adminProblem, sendProblem } from './problems.ts'
 import { credentialAnchor, credentialOf, wantsPage, type CredentialRequest } from './requests.ts'
-import { credentialDocument } from './status-document.ts'
+import { credentialDocument, type AdminInfo } from './status-document.ts'
 
 /** A refresh or access token is a few hundred bytes, a JWT a few thousand; the largest sensible document is far below. */
 export const tokenDocumentLimit = 64 * 1024
+
+interface TokenRouteDeps {
+  readonly credentials: Credentials
+  readonly info: () => AdminInfo
+}
 
 const noTokenCame: ReadonlySet<ErrorCode> = new Set([
   'login_required',
@@ -16,9 +21,9 @@ const noTokenCame: ReadonlySet<ErrorCode> = new Set([
 ])
 
 /** Refresh, import and forget. Same-origin protection is the guard's work and was done before. */
-export function addTokenRoutes(app: FastifyInstance, credentials: Credentials): void {
+export function addTokenRoutes(app: FastifyInstance, { credentials, info }: TokenRouteDeps): void {
   app.post<CredentialRequest>('/credentials/:name/refresh', async (request, reply) => {
-    const { name, subject } = credentialOf(request)
+    const { name, subject } = credentialOf(request, info().credentials)
     try {
       const status = await credentials.refresh(name, subject)
       if (!wantsPage(request)) return await reply.send(credentialDocument(status))
@@ -33,7 +38,7 @@ export function addTokenRoutes(app: FastifyInstance, credentials: Credentials): 
   })
 
   app.put<CredentialRequest & { Body: unknown }>('/credentials/:name/token', async (request, reply) => {
-    const { name, subject } = credentialOf(request)
+    const { name, subject } = credentialOf(request, info().credentials)
     const { body } = request
     if (body === undefined)
       throw new AdminError('unsupported_media_type', 'Send the token response as application/json.')
@@ -43,11 +48,16 @@ export function addTokenRoutes(app: FastifyInstance, credentials: Credentials): 
         'The body must be a JSON object: a token response, or the refresh token alone in it.',
       )
     }
-    return reply.send(credentialDocument(await credentials.adopt(name, subject, body)))
+    try {
+      return await reply.send(credentialDocument(await credentials.adopt(name, subject, body)))
+    } catch (error) {
+      if (error instanceof LoginError) throw new AdminError('bad_document', error.message, error)
+      throw error
+    }
   })
 
   app.delete<CredentialRequest>('/credentials/:name/token', async (request, reply) => {
-    const { name, subject } = credentialOf(request)
+    const { name, subject } = credentialOf(request, info().credentials)
     await credentials.forget(name, subject)
     return reply.code(204).send()
   })

@@ -150,6 +150,12 @@ export const info: AdminInfo = {
   store: { type: 'file', description: 'file /var/lib/tokens, sealed', ok: true, error: null },
 }
 
+/** The same, with a credential that has a token set per subject. */
+export const perSubject: AdminInfo = {
+  ...info,
+  credentials: [{ ...info.credentials[0]!, subjectHeader: 'X-Customer' }],
+}
+
 export interface StartedAdmin {
   readonly url: string
   readonly probesUrl: string | undefined

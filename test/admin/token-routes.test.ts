@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { ProxyError } from '../../src/errors.ts'
+import { LoginError } from '../../src/tokens/credentials.ts'
 import { StoreError } from '../../src/stores/token-store.ts'
-import { call, FakeCredentials, minutes, startAdmin, working, type Answer } from './fixture.ts'
+import { call, FakeCredentials, minutes, perSubject, startAdmin, working, type Answer } from './fixture.ts'
 
 const json = { 'content-type': 'application/json' }
 
@@ -20,7 +21,7 @@ function assertProblem(answer: Answer, status: number, code: string): void {
 
 test("refresh answers with the credential's status", async (t) => {
   const credentials = new FakeCredentials(working())
-  const { url } = await startAdmin(t, credentials)
+  const { url } = await startAdmin(t, credentials, { info: () => perSubject })
   const answer = await call(`${url}/credentials/sky/refresh?subject=tenant%207`, { method: 'POST' })
   assert.equal(answer.status, 200)
   assert.equal(answer.json().state, 'active')
@@ -64,7 +65,7 @@ test('a form without JavaScript goes back to the credential on the page, success
 
 test('a token response is imported as it came', async (t) => {
   const credentials = new FakeCredentials(working())
-  const { url } = await startAdmin(t, credentials)
+  const { url } = await startAdmin(t, credentials, { info: () => perSubject })
   const document = { accessToken: 'a', refreshToken: 'r', expiresAt: 1767229200 }
   const answer = await call(`${url}/credentials/sky/token?subject=t7`, {
     method: 'PUT',
@@ -98,12 +99,12 @@ for (const body of ['', 'refresh', '{"a":', '[]', '"bare"', 'null', '7']) {
 
 test('a document without a token in it is what adopt says it is', async (t) => {
   const credentials = new FakeCredentials(working())
-  credentials.failure = new ProxyError('bad_request', { detail: 'The document holds no token.' })
+  credentials.failure = new LoginError('The document holds no usable token.')
   const { url } = await startAdmin(t, credentials)
   assertProblem(
     await call(`${url}/credentials/sky/token`, { method: 'PUT', headers: json, body: '{}' }),
     400,
-    'bad_request',
+    'bad_document',
   )
 })
 
@@ -186,4 +187,21 @@ test('a store that fails and a fault of our own are told apart, logged, and say 
   assert.equal(logged.length, 2)
   assert.match(logged[1]!, /undefined is not a token/)
   assert.match(logged[1]!, new RegExp(String(answer.json().requestId)))
+})
+
+test('tokens are never kept where no request would find them', async (t) => {
+  const credentials = new FakeCredentials(working())
+  const one = await startAdmin(t, credentials)
+  const many = await startAdmin(t, credentials, { info: () => perSubject })
+  for (const [method, path] of [
+    ['POST', 'refresh'],
+    ['PUT', 'token'],
+    ['DELETE', 'token'],
+    ['GET', 'authorize'],
+  ] as const) {
+    const options = method === 'PUT' ? { method, headers: json, body: '{"refresh_token":"r"}' } : { method }
+    assertProblem(await call(`${one.url}/credentials/sky/${path}?subject=t7`, options), 400, 'bad_request')
+    assertProblem(await call(`${many.url}/credentials/sky/${path}`, options), 400, 'subject_required')
+  }
+  assert.deepEqual(credentials.calls, [])
 })
