@@ -1,7 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { ProxyError } from '../errors.ts'
 import type { UpstreamHead } from '../upstream/upstream.ts'
+import { BodyRewriter, canRewrite, type BodyRewriterOwner } from './body-rewriter.ts'
 import type { ForwardContext } from './forward-context.ts'
+import type { Links } from './links.ts'
 import { sendProblem } from './problem.ts'
 import type { RequestRecord } from './request-record.ts'
 import { forCaller } from './response-headers.ts'
@@ -13,20 +15,37 @@ export interface AnswerOwner extends Watched {
   onCallerReady(): void
 }
 
+/** How links of this answer are translated. */
+export interface LinkTranslation {
+  readonly map: Links
+  /** Scheme and authority under which the caller reaches us. */
+  readonly proxyOrigin: string
+}
+
 /** Our side of the conversation with the caller: one head, then data, then an end or a visible break. */
-export class Answer {
+export class Answer implements BodyRewriterOwner {
   readonly #context: ForwardContext
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
   readonly #record: RequestRecord
+  readonly #owner: AnswerOwner
   #asked = false
+  #waiting = false
   #flushed = false
   /** Body bytes still to come; undefined when the upstream did not say. */
   #remaining: number | undefined
+  #rewriter: BodyRewriter | undefined
   /** Ticks since the caller took something; -1 while it keeps up. */
   #stalledTicks = -1
 
-  constructor(context: ForwardContext, request: IncomingMessage, response: ServerResponse, record: RequestRecord) {
+  constructor(
+    context: ForwardContext,
+    request: IncomingMessage,
+    response: ServerResponse,
+    record: RequestRecord,
+    owner: AnswerOwner,
+  ) {
+    this.#owner = owner
     this.#context = context
     this.#request = request
     this.#response = response
@@ -42,12 +61,13 @@ export class Answer {
   }
 
   /** Throws `upstream_protocol_error` for a head that Node would not write: nothing is out then. */
-  head(head: UpstreamHead, obstacle: ReplayObstacle | undefined): void {
+  head(head: UpstreamHead, links: LinkTranslation | undefined, obstacle: ReplayObstacle | undefined): void {
     const response = this.#response
+    const rewrites = links !== undefined && canRewrite(head)
     const headers = forCaller(head.headers, {
       crossOrigin: this.#context.crossOrigin(this.#request),
-      link: undefined,
-      bodyChanged: false,
+      link: links && ((url) => links.map.translate(url, links.proxyOrigin)),
+      bodyChanged: rewrites,
     })
     if (obstacle !== undefined) headers.push('Bearer-Sidecar-Replay', obstacle)
     response.sendDate = false
@@ -58,29 +78,31 @@ export class Answer {
       throw new ProxyError('upstream_protocol_error', { cause })
     }
     this.#record.status = head.status
-    this.#remaining = head.length
+    if (rewrites) {
+      this.#rewriter = new BodyRewriter(head, links.map, links.proxyOrigin, response, this)
+    } else this.#remaining = head.length
     // The first piece of the body mostly comes in this very turn and leaves in one write with the head; a head alone must not wait for it.
     if (head.hasBody) process.nextTick(flushHead, this)
   }
 
   /** Returns false when the caller does not keep up. */
-  data(chunk: Buffer, owner: AnswerOwner): boolean {
+  data(chunk: Buffer): boolean {
     this.#flushed = true
     if (this.#remaining !== undefined) {
       this.#remaining -= chunk.length
       if (this.#remaining === 0) {
-        this.#finish(chunk, owner)
+        this.#finish(chunk)
         return true
       }
     }
-    if (this.#response.write(chunk)) return true
-    this.#waitForCaller(owner)
-    return false
+    const more = this.#rewriter === undefined ? this.#response.write(chunk) : this.#rewriter.write(chunk)
+    if (!more) this.#waitForCaller()
+    return more
   }
 
-  end(owner: AnswerOwner): void {
+  end(): void {
     this.#flushed = true
-    if (!this.#response.writableEnded) this.#finish(undefined, owner)
+    if (!this.#response.writableEnded) this.#finish(undefined)
   }
 
   /** An answer of our own, or, when the upstream's has begun, its visible break. */
@@ -100,6 +122,7 @@ export class Answer {
   breakOff(): void {
     this.#record.ending = 'broken-off'
     const { socket } = this.#request
+    this.#rewriter?.destroy()
     const delimitedByClose = !this.#response.chunkedEncoding && this.#remaining === undefined
     // To a body that ends with its connection (HTTP/1.0) an orderly close would look like the end.
     if (delimitedByClose && socket.remoteAddress !== undefined) socket.resetAndDestroy()
@@ -114,22 +137,32 @@ export class Answer {
     if (!this.#flushed && !this.#response.destroyed) this.#response.flushHeaders()
   }
 
-  #finish(chunk: Buffer | undefined, owner: AnswerOwner): void {
-    this.#response.end(chunk)
-    if (this.#request.socket.writableLength > 0) {
-      this.#stalledTicks = 0
-      this.#context.watchdog.add(owner)
-    }
+  onBlocked(): void {
+    this.#stalledTicks = 0
+    this.#context.watchdog.add(this.#owner)
   }
 
-  #waitForCaller(owner: AnswerOwner): void {
-    if (this.#stalledTicks >= 0) return
-    this.#stalledTicks = 0
-    this.#context.watchdog.add(owner)
-    this.#response.once('drain', () => {
-      this.#stalledTicks = -1
-      owner.onCallerReady()
-    })
+  onUnblocked(): void {
+    this.#stalledTicks = -1
+  }
+
+  #finish(chunk: Buffer | undefined): void {
+    if (this.#rewriter === undefined) this.#response.end(chunk)
+    else this.#rewriter.end()
+    if (this.#request.socket.writableLength > 0) this.onBlocked()
+  }
+
+  #waitForCaller(): void {
+    if (this.#waiting) return
+    this.#waiting = true
+    this.onBlocked()
+    const ready = () => {
+      this.#waiting = false
+      this.onUnblocked()
+      this.#owner.onCallerReady()
+    }
+    if (this.#rewriter === undefined) this.#response.once('drain', ready)
+    else this.#rewriter.onceReady(ready)
   }
 }
 

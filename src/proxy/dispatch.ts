@@ -1,21 +1,26 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { ProxyError } from '../errors.ts'
 import type { BoundAddress } from '../http/listen.ts'
-import { Answer } from './answer.ts'
+import { admit, awaitsContinue, isWebSocket } from './admission.ts'
 import { Connection } from './connection.ts'
 import type { ForwardContext } from './forward-context.ts'
 import { Forwarding } from './forward.ts'
 import { Guard } from './guard.ts'
-import { originalTarget, RequestRecord } from './request-record.ts'
+import { problemMessage, sendProblem } from './problem.ts'
+import { RequestRecord } from './request-record.ts'
 import { RouteTable } from './routes.ts'
+import { collect } from './sent.ts'
 import type { ProxyDeps, ProxySetup } from './setup.ts'
-import { absoluteTarget, checkPath, pathLength } from './target.ts'
+import { pathLength } from './target.ts'
 import { tickPeriod, Watchdog } from './watchdog.ts'
+import { WebSockets } from './websocket.ts'
 
-/** More header fields than this are refused, never cut off in silence. */
-const maxHeaderFields = 1000
 /** Milliseconds for which the rest of a body is read and thrown away after its request was answered, so that the caller gets to read the answer. */
 const lingerTime = 30_000
+
+/** Milliseconds. A handshake cannot be replayed, so its token must not be about to end. */
+const handshakeMinLife = 30_000
 
 const owner = Symbol('exchange')
 type OwnedResponse = ServerResponse & {
@@ -32,20 +37,30 @@ export class Dispatcher {
   #bound: readonly BoundAddress[] = []
   #inFlight = 0
   #closing = false
+  #webSockets = new WebSockets()
+  /** Of setups before a reload, while they still carry connections. */
+  #retired: WebSockets[] = []
 
   constructor(deps: ProxyDeps) {
     this.#deps = deps
     this.#watchdog = new Watchdog(deps.clock, 1000)
-    this.#routes = new RouteTable(deps.setup, deps.events)
+    this.#routes = new RouteTable(deps.setup, deps)
     this.#guard = this.#newGuard(deps.setup)
     this.#context = this.#newContext(deps.setup)
   }
 
-  /** Throws, and changes nothing, for a setup that cannot be served. */
-  use(setup: ProxySetup): void {
-    this.#routes = new RouteTable(setup, this.#deps.events)
+  /** Rejects, and changes nothing, for a setup that cannot be served. */
+  async use(setup: ProxySetup): Promise<void> {
+    const routes = new RouteTable(setup, this.#deps, this.#routes)
+    const webSockets = await WebSockets.open(routes.routes)
+    const before = this.#webSockets
+    this.#routes = routes
+    this.#webSockets = webSockets
     this.#guard = this.#newGuard(setup)
     this.#context = this.#newContext(setup)
+    // Connections that are open go on with the setup they began with; the routes of the new one take the next.
+    this.#retired.push(before)
+    this.#retired = this.#retired.filter(({ size }) => size > 0)
   }
 
   /** The guard accepts these as Host. */
@@ -58,13 +73,26 @@ export class Dispatcher {
     return this.#inFlight
   }
 
-  /** From now on every answer closes its connection. */
+  /** From now on every answer closes its connection; WebSockets are told to. */
   startClosing(): void {
     this.#closing = true
+    for (const webSockets of [this.#webSockets, ...this.#retired]) void webSockets.close()
+  }
+
+  /** Ends what node:http no longer knows of. */
+  cutOff(): void {
+    for (const webSockets of [this.#webSockets, ...this.#retired]) webSockets.cut()
   }
 
   close(): void {
     this.#watchdog.close()
+  }
+
+  /** True for a WebSocket on a route that carries them; every other upgrade is ignored or refused as a plain request. */
+  upgrades(request: IncomingMessage): boolean {
+    if (!isWebSocket(request)) return false
+    const target = request.url ?? ''
+    return this.#webSockets.carries(this.#routes.find(target.slice(0, pathLength(target))))
   }
 
   handle(request: IncomingMessage, response: ServerResponse): void {
@@ -76,34 +104,43 @@ export class Dispatcher {
     this.#inFlight++
     events.onStart?.(record)
     try {
-      const forwarding = this.#admit(request, response, record)
+      const { route, target } = admit(request, record, this.#guard, this.#routes)
+      if (isWebSocket(request)) throw new ProxyError('upgrade_not_allowed')
+      const forwarding = new Forwarding(this.#context, request, response, record, route, target)
       owned.forwarding = forwarding
       if (!Connection.of(request.socket).enter(forwarding)) request.socket.destroy()
     } catch (error) {
       const problem = error instanceof ProxyError ? error : new ProxyError('internal_error', { cause: error })
-      new Answer(this.#context, request, response, record).fail(problem)
+      record.error = problem
+      sendProblem(response, record, this.#closing || awaitsContinue(request))
     }
   }
 
-  /** Every check that needs no token. Throws the ProxyError that the request is refused with. */
-  #admit(request: IncomingMessage, response: ServerResponse, record: RequestRecord): Forwarding {
-    checkHead(request)
-    let target = originalTarget(request)
-    const absolute = absoluteTarget(target)
-    this.#guard.check(request.headers, request.socket.remoteAddress === undefined)
-    if (absolute !== undefined) {
-      this.#guard.checkHost(absolute.authority)
-      target = absolute.target
+  /** A WebSocket handshake: the same checks and headers, then it is the plugin's. */
+  async upgrade(request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
+    const { clock, events, ids } = this.#deps
+    const record = new RequestRecord(request, ids, clock.monotonic())
+    this.#inFlight++
+    events.onStart?.(record)
+    socket.on('error', () => undefined)
+    socket.once('close', () => {
+      this.#inFlight--
+      record.finish(clock.monotonic())
+      events.onFinish?.(record)
+    })
+    try {
+      const { route, target } = admit(request, record, this.#guard, this.#routes)
+      const sent = collect(route, request.rawHeaders, handshakeMinLife)
+      await sent.pending
+      if (socket.destroyed) return
+      const headers = route.headers.forUpstream(request.rawHeaders, sent.tokens, sent.keys)
+      record.status = 101
+      this.#webSockets.accept(route, request, socket, head, target, headers, record)
+    } catch (error) {
+      record.error = error instanceof ProxyError ? error : new ProxyError('internal_error', { cause: error })
+      record.status = record.error.statusCode
+      socket.end(problemMessage(record.error, record.requestId))
     }
-    const length = pathLength(target)
-    const path = length === target.length ? target : target.slice(0, length)
-    checkPath(path)
-    const route = this.#routes.find(path)
-    if (route === undefined) throw new ProxyError('route_not_found')
-    record.route = route.label
-    route.checkAllowed(record.method, path)
-    if (request.headers.upgrade !== undefined && isWebSocket(request)) throw new ProxyError('upgrade_not_allowed')
-    return new Forwarding(this.#context, request, response, record, route, route.targetFor(target, length))
   }
 
   finish(response: ServerResponse, record: RequestRecord, forwarding: Forwarding | undefined): void {
@@ -136,7 +173,7 @@ export class Dispatcher {
     )
   }
 
-  #newContext({ proxy: { timeouts } }: ProxySetup): ForwardContext {
+  #newContext({ proxy: { timeouts, publicUrl } }: ProxySetup): ForwardContext {
     const watchdog = this.#watchdog
     watchdog.period = tickPeriod([timeouts.requestBodyIdle, timeouts.idleBody, timeouts.responseHeaders])
     return {
@@ -149,6 +186,7 @@ export class Dispatcher {
       },
       drainLimit: watchdog.ticks(timeouts.idleBody),
       closing: () => this.#closing,
+      proxyOrigin: (request) => publicUrl?.replace(/\/$/, '') ?? `http://${callersHost(request)}`,
       crossOrigin: (request) => this.#guard.allowsOrigin(request.headers.origin),
     }
   }
@@ -159,28 +197,8 @@ function onClose(this: OwnedResponse): void {
   if (owned !== undefined) owned.dispatcher.finish(this, owned.record, owned.forwarding)
 }
 
-/** What Node's parser lets through and RFC 9112 does not. */
-function checkHead(request: IncomingMessage): void {
-  const { rawHeaders, headers, httpVersionMajor, httpVersionMinor, method } = request
-  if (rawHeaders.length > 2 * maxHeaderFields) throw new ProxyError('headers_too_large')
-  if (httpVersionMajor !== 1)
-    throw new ProxyError('bad_request', { detail: 'Only HTTP/1.1 and HTTP/1.0 are spoken here.' })
-  if (method === 'TRACE') throw new ProxyError('method_not_allowed')
-  if (headers.expect !== undefined && httpVersionMinor > 0 && headers.expect.toLowerCase() !== '100-continue') {
-    throw new ProxyError('expectation_failed')
-  }
-  let hosts = 0
-  for (let index = 0; index < rawHeaders.length; index += 2) {
-    const name = rawHeaders[index] as string
-    if (name.length === 4 && name.toLowerCase() === 'host') hosts++
-  }
-  // RFC 9112 section 3.2. HTTP/1.0 had no Host yet.
-  if (hosts > 1 || (hosts === 0 && httpVersionMinor > 0)) {
-    throw new ProxyError('bad_request', { detail: 'Send exactly one Host header.' })
-  }
-}
-
-export function isWebSocket({ headers: { upgrade, connection }, method }: IncomingMessage): boolean {
-  if (upgrade === undefined || method !== 'GET') return false
-  return upgrade.toLowerCase() === 'websocket' && /(?:^|[\s,])upgrade(?:$|[\s,])/i.test(connection ?? '')
+/** The name under which the caller reached us; its Host was checked before. */
+function callersHost({ headers: { host }, socket }: IncomingMessage): string {
+  if (host !== undefined && host !== '') return host
+  return socket.localPort === undefined ? 'localhost' : `localhost:${socket.localPort}`
 }

@@ -16,4 +16,6 @@ export interface ForwardContext {
   closing(): boolean
   /** The caller is a browser whose origin is listed. */
   crossOrigin(request: IncomingMessage): boolean
+  /** Scheme and authority under which this caller reaches us: what rewritten links lead to. */
+  proxyOrigin(request: IncomingMessage): string
 }

@@ -1,30 +1,26 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { ProxyError, type ErrorCode } from '../errors.ts'
-import type {
-  Exchange,
-  UpstreamBody,
-  UpstreamError,
-  UpstreamFault,
-  UpstreamHandler,
-  UpstreamHead,
-} from '../upstream/upstream.ts'
-import { Answer } from './answer.ts'
+import { ProxyError } from '../errors.ts'
+import type { Exchange, UpstreamBody, UpstreamError, UpstreamHandler, UpstreamHead } from '../upstream/upstream.ts'
+import { Answer, type LinkTranslation } from './answer.ts'
 import type { ForwardContext } from './forward-context.ts'
 import type { HeldAnswer } from './held-answer.ts'
-import { CallerBody } from './replay-body.ts'
+import { announcedBody } from './replay-body.ts'
 import type { RequestRecord } from './request-record.ts'
 import { Retry, type RetryOwner } from './retry.ts'
 import type { ServedRoute } from './routes.ts'
+import type { Waiting } from './rate-limit.ts'
 import { collect, type Sent } from './sent.ts'
+import { readSubject } from './subject.ts'
 import type { ReplayObstacle } from './setup.ts'
 import { Upload, type UploadOwner } from './upload.ts'
+import { upstreamProblem } from './upstream-problem.ts'
 import type { Watched } from './watchdog.ts'
 
 /** Milliseconds of life that a token needs for a request that perhaps cannot be replayed. */
 const unreplayableMinLife = 30_000
 
 /** One request on its way: token -> upstream -> answer. A class instead of closures, because one is made for every request. */
-export class Forwarding implements UpstreamHandler, UploadOwner, RetryOwner, Watched {
+export class Forwarding implements UpstreamHandler, UploadOwner, RetryOwner, Waiting, Watched {
   readonly context: ForwardContext
   readonly route: ServedRoute
   readonly record: RequestRecord
@@ -51,7 +47,7 @@ export class Forwarding implements UpstreamHandler, UploadOwner, RetryOwner, Wat
     this.record = record
     this.#request = request
     this.#target = target
-    this.#answer = new Answer(context, request, response, record)
+    this.#answer = new Answer(context, request, response, record, this)
     const body = announcedBody(request, route.replayLimit)
     this.upload = body && new Upload(body, this, context.clock)
   }
@@ -67,15 +63,7 @@ export class Forwarding implements UpstreamHandler, UploadOwner, RetryOwner, Wat
 
   begin(): void {
     try {
-      const body = this.upload?.body
-      const replayable = body === undefined || (body.length !== undefined && body.kept)
-      this.#sent = collect(this.route, this.#request.rawHeaders, replayable ? 0 : unreplayableMinLife)
-      if (this.#sent.pending === undefined) {
-        this.#launch()
-        return
-      }
-      this.record.refreshed = true
-      this.#sent.pending.then(() => this.#launch()).catch((error: unknown) => this.fail(error))
+      if (this.#mayGo(false)) this.#authorize()
     } catch (error) {
       this.fail(error)
     }
@@ -87,7 +75,48 @@ export class Forwarding implements UpstreamHandler, UploadOwner, RetryOwner, Wat
     this.#exchange?.abort()
     this.#exchange = undefined
     this.upload?.detach()
+    this.route.governor?.leave(this)
     this.context.watchdog.delete(this)
+  }
+
+  /** Asks the route's governor, if there is one; false: onTurn() or onRefused() follow. */
+  #mayGo(urgent: boolean): boolean {
+    const { governor } = this.route
+    return governor === undefined || governor.enter(this.#callerKey(), this, urgent)
+  }
+
+  /** Whose turn it is among those who wait: the subject where there is one, else the machine that called. */
+  #callerKey(): string {
+    for (const { config } of this.route.credentials) {
+      if (config.subjectHeader !== null) return readSubject(this.#request.rawHeaders, config.subjectHeader)
+    }
+    return this.#request.socket.remoteAddress ?? ''
+  }
+
+  onTurn(): void {
+    try {
+      if (this.#sent === undefined) this.#authorize()
+      else this.#sendAgain()
+    } catch (error) {
+      this.fail(error)
+    }
+  }
+
+  onRefused(error: ProxyError): void {
+    if (this.#retry?.held === undefined) this.fail(error)
+    else this.#retry.refuse(this.#retry.held)
+  }
+
+  #authorize(): void {
+    const body = this.upload?.body
+    const replayable = body === undefined || (body.length !== undefined && body.kept)
+    this.#sent = collect(this.route, this.#request.rawHeaders, replayable ? 0 : unreplayableMinLife)
+    if (this.#sent.pending === undefined) {
+      this.#launch()
+      return
+    }
+    this.record.refreshed = true
+    this.#sent.pending.then(() => this.#launch()).catch((error: unknown) => this.fail(error))
   }
 
   #launch(): void {
@@ -119,6 +148,17 @@ export class Forwarding implements UpstreamHandler, UploadOwner, RetryOwner, Wat
   }
 
   resend(): void {
+    try {
+      if (this.#mayGo(true)) this.#sendAgain()
+    } catch (error) {
+      // The governor has no room for the replay: the rejected answer is what there is.
+      if (!(error instanceof ProxyError)) throw error
+      this.onRefused(error)
+    }
+  }
+
+  #sendAgain(): void {
+    this.#retry?.letGo()
     this.#exchange?.abort()
     if (this.upload === undefined) this.send(undefined)
     else this.upload.resend()
@@ -126,13 +166,14 @@ export class Forwarding implements UpstreamHandler, UploadOwner, RetryOwner, Wat
 
   onHead(head: UpstreamHead): void {
     this.record.upstreamMs = this.context.clock.monotonic() - this.#sentAt
+    this.route.governor?.observe(head.status, head.headers)
     try {
       if (this.route.suspectStatuses.has(head.status)) {
         this.#retry ??= new Retry(this)
         this.#retry.onHead(head)
       } else {
         this.#retry?.settle()
-        this.#answer.head(head, undefined)
+        this.#answer.head(head, this.#links(), undefined)
         this.upload?.body.forget()
       }
     } catch (error) {
@@ -143,13 +184,13 @@ export class Forwarding implements UpstreamHandler, UploadOwner, RetryOwner, Wat
   onData(chunk: Buffer): boolean {
     const held = this.#retry?.held
     if (held !== undefined) return this.#retry?.onData(held, chunk) ?? true
-    return this.#answer.data(chunk, this)
+    return this.#answer.data(chunk)
   }
 
   onEnd(): void {
     this.#exchange = undefined
     const held = this.#retry?.held
-    if (held === undefined) this.#answer.end(this)
+    if (held === undefined) this.#answer.end()
     else this.#retry?.onEnd(held)
   }
 
@@ -188,38 +229,26 @@ export class Forwarding implements UpstreamHandler, UploadOwner, RetryOwner, Wat
 
   deliver(held: HeldAnswer, obstacle?: ReplayObstacle): void {
     if (this.#over) return
-    this.#answer.head(held.head, obstacle)
+    this.#answer.head(held.head, this.#links(), obstacle)
     this.upload?.body.forget()
-    for (const chunk of held.chunks) this.#answer.data(chunk, this)
+    for (const chunk of held.chunks) this.#answer.data(chunk)
     if (held.broken !== undefined) this.fail(upstreamProblem(held.broken))
-    else if (held.ended) this.#answer.end(this)
+    else if (held.ended) this.#answer.end()
     else this.#exchange?.resume()
+  }
+
+  #links(): LinkTranslation | undefined {
+    const { links } = this.route
+    return links && { map: links, proxyOrigin: this.context.proxyOrigin(this.#request) }
   }
 
   fail(error: unknown): void {
     if (this.#over) return
+    this.#over = true
     const exchange = this.#exchange
     this.#exchange = undefined
     exchange?.abort()
     this.upload?.detach()
     this.#answer.fail(error instanceof ProxyError ? error : new ProxyError('internal_error', { cause: error }))
   }
-}
-
-/** The body that the request announces (RFC 9112 section 6.3); an announced empty one is a body too. */
-function announcedBody(request: IncomingMessage, limit: number): CallerBody | undefined {
-  const length = request.headers['content-length']
-  if (length !== undefined) return new CallerBody(request, Number(length), limit)
-  return request.headers['transfer-encoding'] === undefined ? undefined : new CallerBody(request, undefined, limit)
-}
-
-const codes: Readonly<Record<UpstreamFault, ErrorCode>> = {
-  unreachable: 'upstream_unreachable',
-  tls: 'upstream_tls_error',
-  protocol: 'upstream_protocol_error',
-  timeout: 'upstream_timeout',
-}
-
-function upstreamProblem(error: UpstreamError): ProxyError {
-  return new ProxyError(codes[error.fault], { cause: error })
 }

@@ -86,3 +86,10 @@ export class CallerBody {
     return this.#request.isPaused()
   }
 }
+
+/** The body that the request announces (RFC 9112 section 6.3); an announced empty one is a body too. */
+export function announcedBody(request: IncomingMessage, limit: number): CallerBody | undefined {
+  const length = request.headers['content-length']
+  if (length !== undefined) return new CallerBody(request, Number(length), limit)
+  return request.headers['transfer-encoding'] === undefined ? undefined : new CallerBody(request, undefined, limit)
+}

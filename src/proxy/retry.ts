@@ -75,6 +75,16 @@ export class Retry {
     return this.#held
   }
 
+  /** The request goes out again: the answer that was held is no longer needed. */
+  letGo(): void {
+    this.#held = undefined
+  }
+
+  /** There is no room in the rate limit for another try. */
+  refuse(held: HeldAnswer): void {
+    this.#pass(held, 'cooldown')
+  }
+
   /** The caller's body has been read to its end. */
   onUploaded(): void {
     if (this.#resendDue && this.#held !== undefined) this.#resend(this.#held)
@@ -174,7 +184,6 @@ export class Retry {
       this.#pass(held, 'body-too-large')
       return
     }
-    this.#held = undefined
     this.#owner.resend()
   }
 

@@ -1,10 +1,13 @@
+import { isDeepStrictEqual } from 'node:util'
 import picomatch from 'picomatch'
 import type { TokenRejectionRule } from '../config/schema.ts'
 import { ProxyError } from '../errors.ts'
 import { InjectedHeaders } from './injected-headers.ts'
 import { keyCount, KeyRing } from './key-ring.ts'
+import { Links } from './links.ts'
+import { Governor } from './rate-limit.ts'
 import { RequestHeaders } from './request-headers.ts'
-import type { ProxyEvents, ProxyRoute, ProxySetup, RouteCredential } from './setup.ts'
+import type { ProxyDeps, ProxyRoute, ProxySetup, RouteCredential } from './setup.ts'
 
 /** A route with everything looked up in advance that a request would else look up again. */
 export class ServedRoute {
@@ -22,16 +25,20 @@ export class ServedRoute {
   /** Answers that may mean that a token or a key is no good; no other answer is looked at. */
   readonly suspectStatuses: ReadonlySet<number>
   readonly tokenRules: readonly (readonly TokenRejectionRule[])[]
+  readonly governor: Governor | undefined
+  /** Set by the table that the route belongs to; undefined when links are left alone. */
+  links: Links | undefined
   readonly #exact: boolean
   readonly #emptyTail: string
   readonly #methods: ReadonlySet<string> | undefined
   readonly #paths: ((path: string) => boolean) | undefined
 
-  constructor(route: ProxyRoute, rings: ReadonlyMap<string, KeyRing>) {
+  constructor(route: ProxyRoute, rings: ReadonlyMap<string, KeyRing>, governor: Governor | undefined) {
     const { config, credentials, upstreamUrl } = route
     const injected = new InjectedHeaders(credentials, config.headers)
     this.route = route
     this.label = route.label
+    this.governor = governor
     this.credentials = credentials
     this.prefix = config.path.replace(/\/$/, '')
     this.base = upstreamUrl.pathname.replace(/\/$/, '')
@@ -88,17 +95,25 @@ export class RouteTable {
   /** Longest prefix first, so the first that covers a path wins. */
   readonly routes: readonly ServedRoute[]
 
-  constructor(setup: ProxySetup, events: ProxyEvents) {
+  /** `previous`: the table before a reload; limits that did not change go on counting where they were. */
+  constructor(setup: ProxySetup, { clock, events }: Pick<ProxyDeps, 'clock' | 'events'>, previous?: RouteTable) {
     const rings = new Map<string, KeyRing>()
     for (const { name, config } of setup.routes.flatMap((route) => route.credentials)) {
       const keys = keyCount(config.headers)
-      if (keys > 1 && !rings.has(name))
+      if (keys > 1 && !rings.has(name)) {
         rings.set(name, new KeyRing(name, keys, (...change) => events.onKeyChange?.(...change)))
+      }
+    }
+    const governor = ({ config: { path, rateLimit } }: ProxyRoute) => {
+      if (rateLimit === null) return undefined
+      const kept = previous?.routes.find(({ route }) => route.config.path === path)?.governor
+      return kept !== undefined && isDeepStrictEqual(kept.config, rateLimit) ? kept : new Governor(rateLimit, clock)
     }
     this.setup = setup
     this.routes = setup.routes
-      .map((route) => new ServedRoute(route, rings))
+      .map((route) => new ServedRoute(route, rings, governor(route)))
       .sort((a, b) => b.route.config.path.length - a.route.config.path.length)
+    for (const route of this.routes) if (route.route.rewriteLinks) route.links = new Links(this, route)
   }
 
   find(path: string): ServedRoute | undefined {

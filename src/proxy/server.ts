@@ -12,7 +12,7 @@ export interface ProxyServer {
   /** Binds every address of proxy.listen; all or none. Rejects with ListenError. */
   listen(): Promise<readonly BoundAddress[]>
   /** Serves requests from now on with another setup; those in progress end with the one they began with. Listeners stay as they are. */
-  use(setup: ProxySetup): void
+  use(setup: ProxySetup): Promise<void>
   readonly inFlight: number
   /**
    * Stops accepting, lets requests in progress end, tells kept connections to close. Resolves to false when some had to be cut off after
@@ -28,6 +28,7 @@ const keepAliveTimeout = 72_000
 
 export async function createProxy(deps: ProxyDeps): Promise<ProxyServer> {
   const dispatcher = new Dispatcher(deps)
+  await dispatcher.use(deps.setup)
   const handler = await serve(dispatcher)
   const servers: Server[] = []
   let { timeouts } = deps.setup.proxy
@@ -36,7 +37,7 @@ export async function createProxy(deps: ProxyDeps): Promise<ProxyServer> {
       const bound: BoundAddress[] = []
       try {
         for (const address of deps.setup.proxy.listen) {
-          const server = httpServer(deps, handler)
+          const server = httpServer(deps, dispatcher, handler)
           server.headersTimeout = timeouts.requestHeaders
           bound.push(await listen(server, address))
           servers.push(server)
@@ -48,8 +49,8 @@ export async function createProxy(deps: ProxyDeps): Promise<ProxyServer> {
       dispatcher.bound = bound
       return bound
     },
-    use(setup) {
-      dispatcher.use(setup)
+    async use(setup) {
+      await dispatcher.use(setup)
       timeouts = setup.proxy.timeouts
       for (const server of servers) server.headersTimeout = timeouts.requestHeaders
     },
@@ -62,6 +63,7 @@ export async function createProxy(deps: ProxyDeps): Promise<ProxyServer> {
       const cancel = deps.clock.schedule(grace, () => {
         cutOff = dispatcher.inFlight > 0
         for (const server of servers) server.closeAllConnections()
+        dispatcher.cutOff()
       })
       await Promise.all(servers.map(closeServer))
       cancel()
@@ -105,7 +107,7 @@ async function serve(dispatcher: Dispatcher): Promise<RequestListener> {
   return handler
 }
 
-function httpServer({ ids, events }: ProxyDeps, handler: RequestListener): Server {
+function httpServer({ ids, events }: ProxyDeps, dispatcher: Dispatcher, handler: RequestListener): Server {
   const server = createServer(
     {
       requireHostHeader: false,
@@ -114,6 +116,8 @@ function httpServer({ ids, events }: ProxyDeps, handler: RequestListener): Serve
       requestTimeout: 0,
       connectionsCheckingInterval: 1000,
       optimizeEmptyRequests: true,
+      // Node ignores every upgrade that this turns down, as RFC 9110 section 7.8 allows: h2c from curl and Java is answered as if not asked.
+      shouldUpgradeCallback: (request) => dispatcher.upgrades(request),
     },
     handler,
   )
@@ -122,6 +126,10 @@ function httpServer({ ids, events }: ProxyDeps, handler: RequestListener): Serve
   server.on('checkExpectation', handler)
   server.on('clientError', (error: Error, socket: Socket) =>
     answerMalformed(error, socket, ids, (problem) => events.onMalformed?.(problem)),
+  )
+  server.on(
+    'upgrade',
+    (request: IncomingMessage, socket: Socket, head: Buffer) => void dispatcher.upgrade(request, socket, head),
   )
   // A tunnel would lead past every rule; whoever asks for one is no caller of ours.
   server.on('connect', (_request: IncomingMessage, socket: Socket) => {

@@ -1,0 +1,114 @@
+import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
+import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import { ProxyError } from '../errors.ts'
+import { sendProblem } from './problem.ts'
+import type { RequestRecord } from './request-record.ts'
+import type { ServedRoute } from './routes.ts'
+
+interface Handover {
+  readonly headers: Record<string, string | string[]>
+  readonly record: RequestRecord
+}
+
+const handover = Symbol('handover')
+type HandedOver = IncomingMessage & { [handover]?: Handover }
+
+/**
+ * WebSocket connections, carried by @fastify/http-proxy. It gets requests that were guarded, routed and given their headers here, and sees the
+ * target that goes upstream; it never listens, so its forwarding of plain HTTP cannot be reached.
+ */
+export class WebSockets {
+  readonly #apps = new Map<ServedRoute, FastifyInstance>()
+  readonly #sockets = new Set<Socket>()
+
+  /** One Fastify per route, because TLS settings differ. The plugin is loaded only when some route wants it. */
+  static async open(routes: readonly ServedRoute[]): Promise<WebSockets> {
+    const made = new WebSockets()
+    for (const route of routes) {
+      if (route.route.config.websocket) made.#apps.set(route, await serveWebSockets(route))
+    }
+    return made
+  }
+
+  carries(route: ServedRoute | undefined): boolean {
+    return route !== undefined && this.#apps.has(route)
+  }
+
+  get size(): number {
+    return this.#sockets.size
+  }
+
+  /** `target` and `headers` go upstream; `head` are bytes that came behind the request. */
+  accept(
+    route: ServedRoute,
+    request: IncomingMessage,
+    socket: Socket,
+    head: Buffer,
+    target: string,
+    headers: readonly string[],
+    record: RequestRecord,
+  ): void {
+    this.#sockets.add(socket)
+    socket.once('close', () => this.#sockets.delete(socket))
+    const handed = request as HandedOver
+    handed[handover] = { headers: withoutHandshake(headers), record }
+    request.url = target
+    this.#apps.get(route)?.server.emit('upgrade', request, socket, head)
+  }
+
+  /** Closes every connection with 1001/1005 frames; cut() ends those that do not answer. */
+  async close(): Promise<void> {
+    for (const app of this.#apps.values()) {
+      // The plugin closes its WebSockets when its server closes; ours never listened, so Fastify would not get to that.
+      app.server.close(() => undefined)
+      await app.close()
+    }
+  }
+
+  cut(): void {
+    for (const socket of this.#sockets) socket.destroy()
+  }
+}
+
+async function serveWebSockets({ route }: ServedRoute): Promise<FastifyInstance> {
+  const { default: httpProxy } = await import('@fastify/http-proxy')
+  const tls = { rejectUnauthorized: true, ca: route.tls.ca, cert: route.tls.cert, key: route.tls.key }
+  const app = Fastify({ logger: false, exposeHeadRoutes: false })
+  app.setErrorHandler((error, request, reply) => {
+    reply.hijack()
+    const record = (request.raw as HandedOver)[handover]?.record
+    if (record === undefined) return
+    record.error = new ProxyError('bad_request', { cause: error })
+    sendProblem(reply.raw, record, true)
+  })
+  await app.register(httpProxy, {
+    upstream: route.upstreamUrl.origin,
+    websocket: true,
+    httpMethods: ['GET'],
+    // reply-from verifies no certificate unless told to.
+    undici: { connect: tls },
+    wsClientOptions: {
+      ...tls,
+      perMessageDeflate: false,
+      handshakeTimeout: 10_000,
+      rewriteRequestHeaders: (_headers: unknown, request: FastifyRequest) =>
+        (request.raw as HandedOver)[handover]?.headers ?? {},
+    },
+  })
+  await app.ready()
+  return app
+}
+
+/** The plugin makes a handshake of its own; the field names are its, the values ours. */
+function withoutHandshake(headers: readonly string[]): Record<string, string | string[]> {
+  const kept: Record<string, string | string[]> = {}
+  for (let index = 2; index < headers.length; index += 2) {
+    const name = headers[index] as string
+    const value = headers[index + 1] as string
+    if (name.toLowerCase().startsWith('sec-websocket-')) continue
+    const before = kept[name]
+    kept[name] = before === undefined ? value : Array.isArray(before) ? [...before, value] : [before, value]
+  }
+  return kept
+}
