@@ -79,6 +79,8 @@ const sentences: Readonly<Record<string, string>> = {
   EHOSTUNREACH: 'no route leads to the host',
   ENETUNREACH: 'no route leads to the network',
   UND_ERR_CONNECT_TIMEOUT: 'no connection within proxy.timeouts.connect',
+  ERR_SSL_WRONG_VERSION_NUMBER: 'it does not speak TLS on this port',
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: 'it does not speak TLS on this port',
   UND_ERR_SOCKET: 'the connection broke off',
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { didYouMean } from './suggest.ts'
 import { rejectionRule, tokenRejectionRule } from './rejection-schema.ts'
 import { duration, headerName, headerValue, optionalText, pem, scalarBoolean, secret, traits } from './scalars.ts'
 
@@ -136,7 +137,10 @@ export const credentialSchema = z.strictObject({
         z.enum(['basic', 'basic-raw', 'body', 'none']),
         z.templateLiteral(['credential:', z.string().regex(/[A-Za-z0-9][A-Za-z0-9_-]*/)]),
       ],
-      { error: 'must be basic, basic-raw, body, none or credential:<name>' },
+      {
+        error: ({ input }) =>
+          `must be basic, basic-raw, body, none or credential:<name>${didYouMean(input, ['basic', 'basic-raw', 'body', 'none'])}`,
+      },
     )
     .default('basic')
     .describe(

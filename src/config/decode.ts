@@ -1,5 +1,5 @@
 import type { z } from 'zod'
-import { formatPath, isMap, setAt, valueAt, type Path } from './path.ts'
+import { isMap, setAt, valueAt, type Path } from './path.ts'
 import type { Finding } from './problems.ts'
 import { configSchema, type Config } from './schema.ts'
 import { describe } from './shape.ts'
@@ -15,10 +15,8 @@ export function decode(tree: Record<string, unknown>): { config: Config; finding
   for (let round = 0; round < 8; round++) {
     const result = configSchema.safeParse(tree, { error: sentence })
     if (result.success) return { config: result.data, findings }
-    for (const issue of result.error.issues) {
-      for (const finding of findingsOf(issue, tree)) findings.push(finding)
-      repair(tree, issue)
-    }
+    findings.push(...result.error.issues.flatMap((issue) => findingsOf(issue, tree)))
+    for (const issue of result.error.issues) repair(tree, issue)
   }
   throw new Error('the configuration could not be decoded')
 }
@@ -43,7 +41,8 @@ function sentence(issue: z.core.$ZodRawIssue): string {
     return `must be one of ${values.join(', ')}${didYouMean(issue.input, values)}`
   }
   if (issue.code === 'too_small') {
-    return issue.origin === 'string' ? 'must not be empty' : `must hold at least ${issue.minimum}`
+    if (issue.origin === 'string') return 'must not be empty'
+    return `must ${issue.origin === 'array' ? 'hold at least' : 'be at least'} ${issue.minimum}`
   }
   return 'is not valid'
 }
@@ -55,8 +54,8 @@ function findingsOf(issue: z.core.$ZodIssue, tree: unknown): Finding[] {
     return issue.keys.map((key) => unknownKey(path, key, valueAt(tree, [...path, key]), known))
   }
   if (issue.code === 'invalid_key') {
-    const shown = printable(String(path.at(-1)), valueAt(tree, path)) ? path : path.slice(0, -1)
-    return [{ path: shown, message: issue.issues[0]?.message ?? 'this key is not valid', at: 'key' }]
+    const hidesKey = !printable(String(path.at(-1)), valueAt(tree, path))
+    return [{ path, message: issue.issues[0]?.message ?? 'this key is not valid', at: 'key', hidesKey }]
   }
   // A missing setting is shown at the key of the map that lacks it.
   if (valueAt(tree, path) === undefined) return [{ path, message: 'is required', at: 'key' }]
@@ -66,8 +65,7 @@ function findingsOf(issue: z.core.$ZodIssue, tree: unknown): Finding[] {
 /** A key is repeated only where it can hardly be a secret that lost its place, as in { clientSecret:abc }. */
 function unknownKey(path: Path, key: string, value: unknown, known: readonly string[]): Finding {
   if (!printable(key, value) && suggest(key, known) === undefined) {
-    const place = path.length === 0 ? 'the file' : formatPath(path)
-    return { path: [...path, key], message: `${place} holds a key that is no setting`, at: 'key' }
+    return { path: [...path, key], message: 'holds a key that is no setting', at: 'key', hidesKey: true }
   }
   return { path: [...path, key], message: `unknown key${didYouMean(key, known)}`, at: 'key' }
 }
@@ -110,7 +108,7 @@ function repair(tree: Record<string, unknown>, issue: z.core.$ZodIssue): void {
   } else if (section === 'credentials' && typeof name === 'string' && path.length === 2) {
     setAt(tree, path, issue.code === 'invalid_key' ? undefined : {})
   } else {
-    // The whole setting goes, not one element of a list or one entry of a map: half a list could mean something else.
+    // The whole setting goes, not one element of a list: half a list could mean something else.
     setAt(tree, path.slice(0, Math.max(1, containerDepth(path))), undefined)
   }
 }
@@ -122,7 +120,7 @@ function containerDepth(path: Path): number {
     const { shape } = describe(schema)
     if (shape.kind === 'object') schema = shape.entries[part] ?? schema
     else if (shape.kind === 'record' && index === 1) schema = shape.value
-    else return index
+    else return shape.kind === 'record' ? index + 1 : index
   }
   return path.length
 }

@@ -76,7 +76,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   const decoded = decode(settings)
   for (const finding of decoded.findings) findings.addUnlessTold(finding)
   const config = complete(decoded.config, presets, files, sources)
-  for (const finding of validate(config, presets)) findings.addConsequence(finding)
+  findings.addConsequences(validate(config, presets))
 
   const problems = findings.list('problem')
   const warnings = findings.list('warning')

@@ -20,6 +20,8 @@ export interface Finding {
   readonly message: string
   readonly severity?: Severity
   readonly at?: 'key' | 'value'
+  /** The last key of the path may be a secret in the wrong place: it is pointed at but not repeated. */
+  readonly hidesKey?: boolean
 }
 
 export type Place = Pick<Problem, 'file' | 'line' | 'column'>
@@ -57,8 +59,8 @@ export class Findings {
     this.#locate = locate
   }
 
-  add({ path, message, severity = 'problem', at = 'value' }: Finding): void {
-    const problem = { path: formatPath(path), message, ...this.#locate(path, at) }
+  add({ path, message, severity = 'problem', at = 'value', hidesKey = false }: Finding): void {
+    const problem = { path: formatPath(hidesKey ? path.slice(0, -1) : path), message, ...this.#locate(path, at) }
     const told = (other: Problem) =>
       other.path === problem.path && other.line === problem.line && other.message === message
     if (!this.#found.some((other) => told(other.problem))) this.#found.push({ path, severity, problem })
@@ -76,11 +78,11 @@ export class Findings {
     if (!told || finding.at === 'key') this.add(finding)
   }
 
-  /** Consequences of a problem that was told already are left out. */
-  addConsequence(finding: Finding): void {
+  /** What rules between settings found; consequences of a problem that was told before are left out. */
+  addConsequences(findings: readonly Finding[]): void {
     const known = this.#found.filter(({ severity }) => severity === 'problem').map(({ path }) => path)
-    if ([...known, ...this.#muted].some((path) => path.length > 0 && related(path, finding.path))) return
-    this.add(finding)
+    const causes = [...known, ...this.#muted].filter((path) => path.length > 0)
+    for (const finding of findings) if (!causes.some((path) => related(path, finding.path))) this.add(finding)
   }
 
   /** Nothing that a rule between settings finds beneath this path is worth telling. */

@@ -17,7 +17,7 @@ interface Spot {
 /** Sentences of our own: the parser's may repeat a piece of the file, which may be a secret. */
 const sentences: Partial<Record<ErrorCode, string>> = {
   DUPLICATE_KEY: 'this key stands here twice',
-  BAD_INDENT: 'the indentation does not fit',
+  BAD_INDENT: 'the indentation does not fit, or a bracket before it is not closed',
   TAB_AS_INDENT: 'a tab is used for indentation; use spaces',
   BAD_ALIAS: 'an alias (*name) is not well-formed',
   MULTIPLE_DOCS: 'a second document begins here; the file must hold one',
