@@ -70,7 +70,7 @@ function unknownKey(path: Path, key: string, value: unknown, known: readonly str
   return { path: [...path, key], message: `unknown key${didYouMean(key, known)}`, at: 'key' }
 }
 
-export const printable = (key: string, value: unknown) =>
+const printable = (key: string, value: unknown) =>
   /^[A-Za-z][A-Za-z_-]{0,39}\d{0,2}$/.test(key) && value !== null && value !== undefined
 
 /** The settings that may stand at a path. */

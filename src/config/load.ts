@@ -87,7 +87,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
 const nowhere = (file: string): Place => ({ file, line: null, column: null })
 
 /** Where the config file is looked for when neither --config nor $BEARER_SIDECAR_CONFIG names it. */
-export const defaultFiles = ['bearer-sidecar.yaml', '/etc/bearer-sidecar/config.yaml']
+const defaultFiles = ['bearer-sidecar.yaml', '/etc/bearer-sidecar/config.yaml']
 
 async function readConfigFile({ file, env, cwd }: LoadOptions): Promise<{ shown: string; file: string; text: string }> {
   const fromEnvironment = env['BEARER_SIDECAR_CONFIG']

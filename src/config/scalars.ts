@@ -22,7 +22,7 @@ export function parseDuration(text: string): number | undefined {
 }
 
 /** Bytes of "512B", "64KiB", "1MiB"; undefined when it is none. */
-export function parseSize(text: string): number | undefined {
+function parseSize(text: string): number | undefined {
   return parseMeasure(text, sizeUnits)
 }
 

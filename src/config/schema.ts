@@ -122,7 +122,7 @@ export const configSchema = z.strictObject({
   notify: notify.prefault({}),
 })
 
-export { credentialSchema, routeSchema }
+export { credentialSchema }
 
 /** The whole configuration: presets applied, durations in milliseconds, sizes in bytes, paths absolute, secrets read. */
 export type Config = z.output<typeof configSchema>
