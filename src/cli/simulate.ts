@@ -15,6 +15,8 @@ export interface SimulateOptions {
   readonly refreshTokenTtl?: string
   readonly graceWindow?: string
   readonly latency?: string
+  /** A refresh token that is good from the start; default a new one, printed. */
+  readonly refreshToken?: string
   readonly rotation?: string
   readonly tokenFormat?: string
   readonly preserveOmitsRefreshToken?: boolean
@@ -73,6 +75,7 @@ function simulatorOptions(options: SimulateOptions): SimulatorOptions {
   return {
     ...durationsIn(options),
     provider: oneOf('--provider', provider, providerNames),
+    ...(options.refreshToken !== undefined && { refreshToken: options.refreshToken }),
     ...(port !== undefined && { port: portNumber(port) }),
     ...(rotation !== undefined && { rotation: oneOf('--rotation', rotation, ['rotate', 'long-lived'] as const) }),
     ...(tokenFormat !== undefined && {
@@ -129,7 +132,7 @@ function description(simulator: Simulator): object {
     clientId,
     clientSecret,
     ...(subscriptionKeys.length > 0 && { subscriptionKeys, paymentsKey }),
-    refreshToken: simulator.seedRefreshToken(),
+    refreshToken: simulator.settings.refreshToken ?? simulator.seedRefreshToken(),
     config: sampleConfig(simulator),
   }
 }

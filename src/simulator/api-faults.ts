@@ -11,6 +11,7 @@ const answers: Partial<Record<FaultName, (provider: ApiAnswers, value: number, n
   'api-403': (provider) => provider.forbidden,
   'api-403-quota': (provider, _value, now) => provider.quota(406, now),
   'api-429': (provider, seconds, now) => provider.tooMany(seconds, now),
+  'api-early': () => ({ ...text(413, 'Payload Too Large'), headers: { connection: 'close' } }),
   'api-500': () => text(500, 'Internal Server Error'),
   'api-503': () => text(503, 'no healthy upstream'),
 }

@@ -66,6 +66,10 @@ export const faultTable = {
     target: 'token',
     summary: 'Answers with a line break and a header inside the access token.',
   },
+  'token-space': {
+    target: 'token',
+    summary: 'Answers with a space inside the access token; the presented refresh token stays good.',
+  },
   'api-401': { target: 'api', summary: "Answers as for an expired token, in the provider's own shape." },
   'api-401-key': { target: 'api', summary: 'Answers as for an invalid API key (blackbaud-sky, maya).' },
   'api-401-role': { target: 'api', summary: 'Answers 401 for a permission problem (blackbaud-sky, maya).' },
@@ -87,6 +91,7 @@ export const faultTable = {
     value: { kind: 'duration', default: '1s' },
   },
   'api-timeout': { target: 'api', summary: 'Takes the request and never answers.' },
+  'api-early': { target: 'api', summary: 'Answers 413 and closes before the body was read.' },
   'api-reset': { target: 'api', summary: 'Closes the connection without an answer.' },
   'api-cut': { target: 'api', summary: 'Closes the connection in the middle of the answer.' },
   'authorize-denied': { target: 'authorization', summary: 'The person says no: error=access_denied.' },

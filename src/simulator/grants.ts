@@ -23,6 +23,8 @@ export interface GrantDetails {
   /** What a token of this grant may be used for; Maya asks for two kinds in one request. */
   kind?: 'user' | 'client' | 'customer'
   withRefreshToken?: boolean
+  /** A refresh token of the caller's choice instead of a new one. */
+  refreshToken?: string
 }
 
 /** What one token call issues, before a provider gives it its own field names. */
@@ -41,7 +43,7 @@ export interface IssuedTokens {
   scope: string
 }
 
-interface Grant extends Required<GrantDetails> {
+interface Grant extends Required<Omit<GrantDetails, 'refreshToken'>> {
   id: string
   refreshDead: boolean
   accessDead: boolean
@@ -80,7 +82,7 @@ export class Grants {
   }
 
   /** A new grant, as if a person had just consented (or a client had authenticated). */
-  open({ clientId, scope, kind = 'user', withRefreshToken = true }: GrantDetails): {
+  open({ clientId, scope, kind = 'user', withRefreshToken = true, refreshToken }: GrantDetails): {
     id: string
     issued: IssuedTokens
   } {
@@ -94,7 +96,7 @@ export class Grants {
       accessDead: false,
     }
     const issued = this.#issueAccess(grant)
-    if (withRefreshToken) this.#addRefresh(grant, issued)
+    if (withRefreshToken) this.#addRefresh(grant, issued, refreshToken)
     return { id: grant.id, issued }
   }
 
@@ -171,9 +173,9 @@ export class Grants {
     return { accessToken, issuedAt: now, expiresAt, expiresIn, tokenType: 'Bearer', scope: grant.scope }
   }
 
-  #addRefresh(grant: Grant, issued: IssuedTokens): void {
+  #addRefresh(grant: Grant, issued: IssuedTokens, chosen?: string): void {
     const expiresAt = this.#now() + this.#rules.refreshTokenTtl
-    issued.refreshToken = this.#mint.refreshToken({ sub: grant.id, exp: Math.floor(expiresAt / 1_000) })
+    issued.refreshToken = chosen ?? this.#mint.refreshToken({ sub: grant.id, exp: Math.floor(expiresAt / 1_000) })
     issued.refreshExpiresIn = Math.floor(this.#rules.refreshTokenTtl / 1_000)
     this.#refresh.set(issued.refreshToken, { grant, expiresAt, consumedAt: undefined })
   }

@@ -80,7 +80,8 @@ export interface ReceivedBody {
 }
 
 const keptBytes = 64 * 1024
-const nothing: ReceivedBody = { bytes: 0, sha256: createHash('sha256').digest('hex'), head: Buffer.alloc(0) }
+/** No body, or one that nobody read. */
+export const nothing: ReceivedBody = { bytes: 0, sha256: createHash('sha256').digest('hex'), head: Buffer.alloc(0) }
 
 /** Reads a body of any size, keeping its digest and its first 64 KiB; rejects when the sender goes away. */
 export async function readBody(request: IncomingMessage): Promise<ReceivedBody> {

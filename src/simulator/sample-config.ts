@@ -31,7 +31,7 @@ function credential(simulator: Simulator, client: Client, extra: object = {}): o
     authorizationUrl: simulator.authorizationUrl,
     tokenUrl: simulator.tokenUrl,
     ...extra,
-    refreshToken: simulator.seedRefreshToken(),
+    refreshToken: simulator.settings.refreshToken ?? simulator.seedRefreshToken(),
   }
 }
 
@@ -42,7 +42,7 @@ const maya: Shape = (simulator, client) => ({
       provider: 'maya-customer',
       clientAuthentication: 'credential:partner',
       tokenUrl: simulator.customerTokenUrl,
-      refreshToken: simulator.seedRefreshToken(),
+      refreshToken: simulator.settings.refreshToken ?? simulator.seedRefreshToken(),
     },
   },
   routes: [{ path: '/', upstream: `${simulator.url}/`, credential: ['partner', 'customer'] }],

@@ -45,6 +45,8 @@ export interface SimulatorOptions {
   latency?: number
   clientId?: string
   clientSecret?: string
+  /** A refresh token that is good from the start, for config files that are written before the simulator runs. */
+  refreshToken?: string
   /** blackbaud-sky: interchangeable subscription keys. */
   subscriptionKeys?: readonly string[]
   /** blackbaud-sky: the key of /payments/. */
@@ -66,7 +68,7 @@ export interface SimulatorOptions {
   now?: () => number
 }
 
-type Optional = 'callsPerSecond' | 'callsPerDay' | 'redirectUris'
+type Optional = 'refreshToken' | 'callsPerSecond' | 'callsPerDay' | 'redirectUris'
 export type Settings = Required<Omit<SimulatorOptions, Optional | 'faults'>> &
   Pick<SimulatorOptions, Optional> & { scope: string }
 

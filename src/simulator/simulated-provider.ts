@@ -8,7 +8,7 @@ import { parseDuration } from './duration.ts'
 import { FaultQueue } from './faults.ts'
 import { Grants } from './grants.ts'
 import type { Answer, Exchange } from './http.ts'
-import { readBody } from './http.ts'
+import { nothing, readBody } from './http.ts'
 import type { ApiCall, ApiContext, Provider } from './provider.ts'
 import type { Settings } from './settings.ts'
 import type { TokenCall } from './token-endpoint.ts'
@@ -99,13 +99,13 @@ export class SimulatedProvider {
   }
 
   async #call(exchange: Exchange): Promise<Answer | undefined> {
-    const body = await readBody(exchange.request)
+    const faults = this.faults.take('api', exchange.path)
+    const body = faults.some(({ name }) => name === 'api-early') ? nothing : await readBody(exchange.request)
     const at = this.settings.now()
     this.counts.apiRequests++
     const { method, target, request } = exchange
     const { bytes, sha256, head } = body
     keep(this.requests, { at, method, target, rawHeaders: request.rawHeaders, bytes, sha256, body: head })
-    const faults = this.faults.take('api', exchange.path)
     const slow = faults.find(({ name }) => name === 'api-slow')
     await this.#pause(slow === undefined ? 0 : parseDuration(slow.value ?? '1s'))
     if (answerWithFault(faults, exchange, this.definition.answers, at)) return undefined

@@ -36,6 +36,7 @@ export interface CustomerTokens {
 export async function startSimulator(options: SimulatorOptions): Promise<Simulator> {
   const simulator = new Simulator(settingsFrom(options))
   for (const fault of options.faults ?? []) simulator.inject(fault)
+  if (options.refreshToken !== undefined) simulator.seedCustomer(options.refreshToken)
   await simulator.listen()
   return simulator
 }
@@ -136,11 +137,16 @@ export class Simulator {
     return this.seedCustomer().refreshToken
   }
 
-  /** A pair of tokens at once, as Maya pushes them to a partner's session URL. */
-  seedCustomer(): CustomerTokens {
+  /** A pair of tokens at once, as Maya pushes them to a partner's session URL; the refresh token may be chosen. */
+  seedCustomer(chosen?: string): CustomerTokens {
     const { settings, grants, definition } = this.provider
     const kind = definition.extraTokenEndpoint === undefined ? 'user' : 'customer'
-    const { issued } = grants.open({ clientId: settings.clientId, scope: settings.scope, kind })
+    const { issued } = grants.open({
+      clientId: settings.clientId,
+      scope: settings.scope,
+      kind,
+      ...(chosen !== undefined && { refreshToken: chosen }),
+    })
     const { accessToken = '', refreshToken, expiresAt } = issued
     return { accessToken, refreshToken: refreshToken ?? '', expiresAt: Math.floor(expiresAt / 1_000) }
   }

@@ -78,6 +78,7 @@ const changes: Partial<Record<FaultName, Change>> = {
     if (presented !== undefined) issued.refreshToken = presented
   },
   'token-control-chars': (issued) => (issued.accessToken = `${issued.accessToken ?? ''}\r\nX-Injected: yes`),
+  'token-space': (issued) => (issued.accessToken = `${issued.accessToken ?? ''} and more`),
   'token-expires-in': (issued, value) => {
     issued.expiresIn = value === 'missing' ? undefined : jsonOrText(value)
   },
@@ -89,6 +90,7 @@ const sparing: readonly FaultName[] = [
   'token-no-refresh',
   'token-same-refresh',
   'token-control-chars',
+  'token-space',
 ]
 
 /** True when a fault damages the answer so that the presented refresh token must stay good. */

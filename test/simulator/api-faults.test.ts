@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import { faultNames, faultTable, parseFault } from '../../src/simulator/faults.ts'
 import { simulated } from './client.ts'
@@ -48,6 +50,15 @@ test('api-timeout never answers; closing the simulator ends the wait', async (t)
   while (simulator.requests.length === 0) await new Promise((resolve) => setImmediate(resolve))
   await simulator.close()
   await waiting
+})
+
+test('api-early answers while the body is still being sent', async (t) => {
+  const { simulator } = await sky(t, 'api-early')
+  const socket = connect(Number(new URL(simulator.url).port), '127.0.0.1')
+  t.after(() => socket.destroy())
+  socket.write('POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nonly the beginning')
+  const [answer] = (await once(socket, 'data')) as [Buffer]
+  assert.match(answer.toString(), /^HTTP\/1\.1 413 [^]*\r\nconnection: close\r\n/i)
 })
 
 test('api-slow and latency delay an answer', async (t) => {

@@ -81,6 +81,12 @@ test('a refresh ends the access token before it only when told to', async (t) =>
   }
 })
 
+test("a refresh token of one's own choice is good from the start, once", async (t) => {
+  const { simulator } = await simulated(t, { provider: 'generic', refreshToken: 'chosen' })
+  assert.equal((await refresh(simulator, 'chosen')).status, 200)
+  assert.deepEqual(await refusal(refresh(simulator, 'chosen')), dead)
+})
+
 test('the log of token calls holds fingerprints and no secret', async (t) => {
   const { simulator } = await simulated(t, { provider: 'generic' })
   const seed = simulator.seedRefreshToken()

@@ -67,6 +67,15 @@ for (const provider of providerNames) {
   })
 }
 
+test('with a port and a refresh token of your choice the config can be written beforehand', async () => {
+  await run({ provider: 'generic', refreshToken: 'in-the-config-already', json: true }, (text) => {
+    const printed = JSON.parse(text) as Printed
+    assert.equal(printed.refreshToken, 'in-the-config-already')
+    assert.ok(printed.config.includes('refreshToken: "in-the-config-already"'))
+    return Promise.resolve()
+  })
+})
+
 test('for a person it prints the config and the commands to try', async () => {
   const { out } = await run({ provider: 'blackbaud-sky' })
   assert.match(out, /^Simulated blackbaud-sky on http:\/\/127\.0\.0\.1:\d+ /)

@@ -120,6 +120,7 @@ test('answers that lack or spoil the refresh token leave the presented one good'
   assert.equal('refresh_token' in (await withFault('token-no-refresh')), false)
   assert.equal((await withFault('token-same-refresh')).refresh_token, seed)
   assert.match((await withFault('token-control-chars')).access_token, /\r\n/)
+  assert.match((await withFault('token-space')).access_token, /\S \S/)
   assert.equal((await withFault('token-no-access')).access_token, undefined)
   assert.equal((await refresh(simulator, seed)).status, 200)
   assert.equal(simulator.reuseEvents, 0)
