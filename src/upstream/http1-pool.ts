@@ -14,7 +14,7 @@ import {
 } from './upstream.ts'
 
 /** Milliseconds that an unused connection is kept when the upstream names no limit of its own. */
-const idleTimeout = 30_000
+export const idleTimeout = 30_000
 /** Milliseconds that we give up a connection before the upstream's own limit, so that our request does not cross its FIN. */
 const idleMargin = 1_000
 const maxIdle = 256
@@ -90,7 +90,7 @@ export class Http1Pool implements Upstream, ConnectionOwner {
     const connection = new Http1Connection(this)
     this.#add(connection)
     connection.adopt(socket)
-    connection.rest()
+    if (!connection.rest()) connection.close()
   }
 
   #add(connection: Http1Connection): void {

@@ -1,0 +1,123 @@
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect,
+  constants,
+  type SecureClientSessionOptions,
+} from 'node:http2'
+import type { Socket } from 'node:net'
+import { type ExchangeOwner, Http2Exchange, isProtocolCode } from './http2-exchange.ts'
+import { requestFields } from './http2-fields.ts'
+import { type Exchange, UpstreamError, type UpstreamHandler, type UpstreamRequest } from './upstream.ts'
+
+/** The upstream client, as its sessions see it. */
+export interface SessionOwner {
+  readonly tick: number
+  readonly headersTicks: number
+  readonly bodyTicks: number
+  readonly idleTicks: number
+  /** The session takes no more exchanges. */
+  onDraining(session: Http2Session): void
+  onGone(session: Http2Session): void
+}
+
+/** Bytes that a reader who pauses may leave unread on one stream. */
+const streamWindow = 256 * 1024
+/** What paused readers have left unread must never use up the connection's window, or they would hold up all others. */
+const connectionWindow = 2 ** 30
+
+const settings: SecureClientSessionOptions & { strictSingleValueFields: boolean } = {
+  settings: { enablePush: false, initialWindowSize: streamWindow, maxHeaderListSize: 64 * 1024 },
+  maxHeaderListPairs: 1000,
+  // Megabytes; the default of 10 refuses streams while a few readers pause.
+  maxSessionMemory: 256,
+  // A caller's repeated field passes as it came.
+  strictSingleValueFields: false,
+}
+
+/** One HTTP/2 connection with many exchanges at a time. */
+export class Http2Session implements ExchangeOwner {
+  readonly #owner: SessionOwner
+  readonly #session: ClientHttp2Session
+  readonly #exchanges = new Set<Http2Exchange>()
+  #served = 0
+  #draining = false
+  #since: number
+
+  constructor(owner: SessionOwner, authority: string, socket: Socket) {
+    this.#owner = owner
+    this.#since = owner.tick
+    this.#session = connect(`https://${authority}`, { ...settings, createConnection: () => socket })
+    this.#session.once('connect', () => this.#session.setLocalWindowSize(connectionWindow))
+    // The streams are told, and 'close' follows.
+    this.#session.on('error', () => undefined)
+    this.#session.on('goaway', () => this.#drain())
+    this.#session.on('close', () => {
+      this.#drain()
+      owner.onGone(this)
+    })
+  }
+
+  get tick(): number {
+    return this.#owner.tick
+  }
+
+  get headersTicks(): number {
+    return this.#owner.headersTicks
+  }
+
+  get bodyTicks(): number {
+    return this.#owner.bodyTicks
+  }
+
+  /** Whether another exchange can start at once. */
+  get hasRoom(): boolean {
+    const limit = this.#session.remoteSettings.maxConcurrentStreams ?? Infinity
+    return !this.#draining && !this.#session.closed && !this.#session.destroyed && this.#exchanges.size < limit
+  }
+
+  send(request: UpstreamRequest, handler: UpstreamHandler, onStale: () => boolean): Exchange | UpstreamError {
+    let stream: ClientHttp2Stream
+    try {
+      stream = this.#session.request(requestFields(request), { endStream: request.body === undefined })
+    } catch (error) {
+      return new UpstreamError('protocol', 'the request cannot be sent over HTTP/2', error)
+    }
+    const exchange = new Http2Exchange(this, stream, request, handler, onStale)
+    this.#served++
+    this.#exchanges.add(exchange)
+    return exchange
+  }
+
+  onOver(exchange: Http2Exchange): void {
+    this.#exchanges.delete(exchange)
+    this.#since = this.#owner.tick
+  }
+
+  onSilence(): void {
+    this.#drain()
+  }
+
+  diedUnseen(stream: ClientHttp2Stream): boolean {
+    // RFC 9113 section 8.7: the upstream says itself that it has not looked at the request.
+    if (stream.rstCode === constants.NGHTTP2_REFUSED_STREAM) return true
+    return this.#served > 1 && this.#session.destroyed && !isProtocolCode(stream.rstCode)
+  }
+
+  #drain(): void {
+    if (this.#draining) return
+    this.#draining = true
+    this.#owner.onDraining(this)
+    this.close()
+  }
+
+  /** Lets the running exchanges finish. */
+  close(): void {
+    if (!this.#session.closed) this.#session.close()
+  }
+
+  sweep(): void {
+    for (const exchange of this.#exchanges) exchange.sweep()
+    if (this.#exchanges.size === 0 && this.tick - this.#since >= this.#owner.idleTicks) this.#drain()
+  }
+}
