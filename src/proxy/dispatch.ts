@@ -161,9 +161,15 @@ export class Dispatcher {
 
   /** Closing a connection with unread data in it makes TCP take back what was sent: the caller would lose the answer. */
   #linger(request: IncomingMessage): void {
+    const { socket } = request
+    const cancel = this.#deps.clock.schedule(lingerTime, () => socket.destroy())
+    const done = () => {
+      cancel()
+      socket.off('close', done)
+    }
+    socket.once('close', done)
+    request.once('end', done)
     request.resume()
-    const cancel = this.#deps.clock.schedule(lingerTime, () => request.socket.destroy())
-    request.once('close', cancel)
   }
 
   #newGuard(setup: ProxySetup): Guard {

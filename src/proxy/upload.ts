@@ -42,8 +42,8 @@ export class Upload implements BodyListener {
     if (this.#exchange !== undefined) {
       if (!this.#exchange.write(chunk)) this.body.pause()
     } else if (!this.#opened) {
-      this.#waiting.push(chunk)
-      if (!this.body.arrived) this.#open()
+      // Node hands pieces out while it parses the packet: the rest of it may complete the body, or turn out to be malformed.
+      if (this.#waiting.push(chunk) === 1) process.nextTick(openUnlessArrived, this)
     }
   }
 
@@ -84,6 +84,10 @@ export class Upload implements BodyListener {
     } else if (this.#idleTicks > limits.caller) this.#owner.onUploadStalled('caller')
   }
 
+  openUnlessArrived(): void {
+    if (!this.#opened && !this.body.arrived) this.#open()
+  }
+
   #open(): void {
     this.#cancelDelay?.()
     this.#opened = true
@@ -108,4 +112,8 @@ export class Upload implements BodyListener {
     for (const piece of pieces) if (piece.length > 0) exchange.write(piece)
     exchange.end()
   }
+}
+
+function openUnlessArrived(upload: Upload): void {
+  upload.openUnlessArrived()
 }
