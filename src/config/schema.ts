@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { credentialSchema, type tls } from './credential-schema.ts'
-import type { rejectionRule, tokenRejectionRule } from './rejection-schema.ts'
+import type { tokenRejectionRule } from './rejection-schema.ts'
 import { routeSchema, type rateLimit } from './route-schema.ts'
 import {
   duration,
@@ -134,6 +134,5 @@ export type StoreConfig = Config['store']
 export type ProxyConfig = Config['proxy']
 export type AdminConfig = Config['admin']
 export type TlsConfig = z.output<typeof tls>
-export type RejectionRule = z.output<typeof rejectionRule>
 export type TokenRejectionRule = z.output<typeof tokenRejectionRule>
 export type RateLimitConfig = z.output<typeof rateLimit>
