@@ -105,8 +105,8 @@ export class Answer implements BodyRewriterOwner {
     if (!this.#response.writableEnded) this.#finish(undefined)
   }
 
-  /** An answer of our own, or, when the upstream's has begun, its visible break. */
-  fail(error: ProxyError): void {
+  /** An answer of our own, or, when the upstream's has begun, its visible break. `close`: nothing more can be read from this connection. */
+  fail(error: ProxyError, close: boolean): void {
     this.#record.error = error
     if (this.#response.headersSent) {
       this.breakOff()
@@ -115,7 +115,7 @@ export class Answer implements BodyRewriterOwner {
     const { headers, complete } = this.#request
     // A caller that still waits to be asked for its body never sends it: nothing more can be read from its connection.
     const unasked = headers.expect !== undefined && !complete && !this.#asked
-    sendProblem(this.#response, this.#record, unasked || error.statusCode === 408 || this.#context.closing())
+    sendProblem(this.#response, this.#record, close || unasked || error.statusCode === 408 || this.#context.closing())
   }
 
   /** Ends the connection so that the caller cannot take what it got for a whole answer. */

@@ -242,13 +242,13 @@ export class Forwarding implements UpstreamHandler, UploadOwner, RetryOwner, Wai
     return links && { map: links, proxyOrigin: this.context.proxyOrigin(this.#request) }
   }
 
-  fail(error: unknown): void {
+  fail(error: unknown, close = false): void {
     if (this.#over) return
     this.#over = true
     const exchange = this.#exchange
     this.#exchange = undefined
     exchange?.abort()
     this.upload?.detach()
-    this.#answer.fail(error instanceof ProxyError ? error : new ProxyError('internal_error', { cause: error }))
+    this.#answer.fail(error instanceof ProxyError ? error : new ProxyError('internal_error', { cause: error }), close)
   }
 }

@@ -42,8 +42,8 @@ export class Upload implements BodyListener {
     if (this.#exchange !== undefined) {
       if (!this.#exchange.write(chunk)) this.body.pause()
     } else if (!this.#opened) {
-      // Node hands pieces out while it parses the packet: the rest of it may complete the body, or turn out to be malformed.
-      if (this.#waiting.push(chunk) === 1) process.nextTick(openUnlessArrived, this)
+      // Node hands pieces out while it parses a packet: the rest of it may complete the body, or turn out to be malformed.
+      if (this.#waiting.push(chunk) === 1) setImmediate(openUnlessArrived, this)
     }
   }
 
