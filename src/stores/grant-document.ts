@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import type { Grant } from '../tokens/grant.ts'
 import { TokenSet } from '../tokens/token-set.ts'
@@ -65,6 +66,8 @@ export function serializeGrant({ id, revision, grant }: GrantDocument): string {
     credential: id.credential,
     subject: id.subject,
     revision,
+    // Makes every save another text, and so another version, even when nothing else changed.
+    save: randomBytes(6).toString('hex'),
     tokens: tokens && {
       accessToken: tokens.accessToken,
       refreshToken: tokens.refreshToken,

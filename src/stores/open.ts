@@ -33,7 +33,11 @@ export async function openStore(config: StoreConfig, deps: StoreDependencies): P
       const { RedisStore } = await import('./redis.ts')
       return RedisStore.open({ url, codec, clock, lease, log })
     }
-    case 'kubernetes':
-      throw new Error(`store.type ${config.type} is not built in yet`)
+    case 'kubernetes': {
+      const { secretName, lease } = config
+      const { KubernetesStore } = await import('./kubernetes.ts')
+      const { env = {}, serviceAccountDirectory = '/var/run/secrets/kubernetes.io/serviceaccount' } = deps
+      return KubernetesStore.open({ secretName, codec, clock, lease, log, env, serviceAccountDirectory })
+    }
   }
 }

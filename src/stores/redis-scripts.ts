@@ -15,10 +15,10 @@ end
 return 0`
 
 /**
- * KEYS[1] a lease, ARGV[1] its owner, ARGV[2] milliseconds. One that vanished (Redis restarted without its data) and that nobody took
+ * Takes or renews. KEYS[1] a lease, ARGV[1] its owner, ARGV[2] milliseconds. One that vanished (Redis restarted without its data) and that nobody took
  * is taken again, so that nobody else spends the token meanwhile.
  */
-export const renewScript = `
+export const leaseScript = `
 local owner = redis.call('GET', KEYS[1])
 if not owner or owner == ARGV[1] then
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])

@@ -7,7 +7,7 @@ import { keepLease } from './kept-lease.ts'
 import { LocalLock } from './local-lock.ts'
 import { RedisConnection } from './redis-connection.ts'
 import { redisDrivers } from './redis-driver.ts'
-import { releaseScript, renewScript, saveScript } from './redis-scripts.ts'
+import { releaseScript, leaseScript, saveScript } from './redis-scripts.ts'
 import { parseRedisUrl } from './redis-url.ts'
 import { conflict, leaseTimeout } from './store-errors.ts'
 import {
@@ -51,6 +51,8 @@ export class RedisStore implements TokenStore {
   readonly #lease: number
   readonly #log: StoreLog
   readonly #local: LocalLock
+  /** Owner names under which an acquire() failed without an answer: the lease may have been given all the same, and is then ours. */
+  readonly #undecided = new Map<string, string>()
   readonly #unconfirmed = new UnconfirmedWrites()
 
   /** Rejects with StoreError when the URL can't be understood or the client is not installed; a server that is down is no reason. */
@@ -141,20 +143,24 @@ export class RedisStore implements TokenStore {
   async acquire(id: GrantId, patience: number): Promise<Lease> {
     const name = grantName(id)
     const key = leaseKey(name)
-    const owner = randomUUID()
     const began = this.#clock.monotonic()
     const release = await this.#local.acquire(name, patience).catch((cause: unknown) => {
       throw leaseTimeout(this.#place(name), this.#clock.monotonic() - began, cause)
     })
-    const giveBack = () => this.#redis.command(key, ['EVAL', releaseScript, '1', key, owner])
+    // A name of its own for each lease: a release that was held up on its way can't hit a later lease.
+    const owner = this.#undecided.get(name) ?? randomUUID()
+    this.#undecided.delete(name)
+    const takeOrRenew = async () =>
+      (await this.#redis.command(key, ['EVAL', leaseScript, '1', key, owner, String(this.#lease)])) === 1
     try {
       for (;;) {
         const taken = this.#clock.monotonic()
-        if ((await this.#redis.command(key, ['SET', key, owner, 'NX', 'PX', String(this.#lease)])) !== null) {
+        if (await takeOrRenew()) {
           return keepLease(this.#clock, this.#lease, taken, {
-            renew: async () =>
-              (await this.#redis.command(key, ['EVAL', renewScript, '1', key, owner, String(this.#lease)])) === 1,
-            release: () => giveBack().then(release, release),
+            renew: takeOrRenew,
+            release: async () => {
+              await this.#redis.command(key, ['EVAL', releaseScript, '1', key, owner]).finally(release)
+            },
           })
         }
         const left = began + patience - this.#clock.monotonic()
@@ -162,8 +168,7 @@ export class RedisStore implements TokenStore {
         await sleep(this.#clock, Math.min(left, 50 + Math.random() * 100))
       }
     } catch (error) {
-      // The command may have been carried out although its answer was lost.
-      if (error instanceof StoreError && error.fault === 'unavailable') void giveBack().catch(() => undefined)
+      if (error instanceof StoreError && error.fault === 'unavailable') this.#undecided.set(name, owner)
       release()
       throw error
     }

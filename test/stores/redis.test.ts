@@ -139,6 +139,25 @@ describe('a redis store', { skip: noRedis, concurrency: 4 }, () => {
     assert.deepEqual(await store.load(sky), { grant: markedGrant('two'), version: next })
   })
 
+  it('finds a lease again that it was given without an answer', async (t) => {
+    const server = await RedisServer.start()
+    t.after(() => server.stop())
+    const store = await RedisStore.open({
+      url: `redis://127.0.0.1:${server.port}`,
+      codec: documentCodec(null, []),
+      clock: systemClock,
+      lease: 60_000,
+      timeout: 500,
+      log: () => undefined,
+    })
+    t.after(() => store.close())
+    server.pause()
+    await rejectsWith('unavailable', store.acquire(sky, 10_000))
+    server.resume()
+    await eventually(() => store.ping())
+    await (await store.acquire(sky, 1_000)).release()
+  })
+
   it('keeps its lease over a restart of a server that forgot it', async (t) => {
     const server = await RedisServer.start()
     t.after(() => server.stop())
