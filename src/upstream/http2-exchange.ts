@@ -26,8 +26,10 @@ const protocolCodes = new Set<number>([
   constants.NGHTTP2_ENHANCE_YOUR_CALM,
 ])
 
-export function isProtocolCode(code: number): boolean {
-  return protocolCodes.has(code)
+/** Whether the stream ended because one side did not understand the other, as opposed to having gone. */
+export function brokeProtocol(stream: ClientHttp2Stream): boolean {
+  const error: NodeJS.ErrnoException | null = stream.errored
+  return protocolCodes.has(stream.rstCode) || error?.code === 'ERR_HTTP2_ERROR'
 }
 
 /** One request and its answer on one HTTP/2 stream. `onStale` sends the request once more elsewhere, or returns false. */
@@ -132,7 +134,7 @@ export class Http2Exchange implements Exchange {
       this.#handler.onError(new UpstreamError('unreachable', 'the upstream refused the request', stream.errored))
       return
     }
-    const fault = isProtocolCode(stream.rstCode) ? 'protocol' : 'unreachable'
+    const fault = brokeProtocol(stream) ? 'protocol' : 'unreachable'
     this.fail(new UpstreamError(fault, `the stream was closed, code ${stream.rstCode}`, stream.errored))
   }
 

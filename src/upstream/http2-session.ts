@@ -6,7 +6,7 @@ import {
   type SecureClientSessionOptions,
 } from 'node:http2'
 import type { Socket } from 'node:net'
-import { type ExchangeOwner, Http2Exchange, isProtocolCode } from './http2-exchange.ts'
+import { brokeProtocol, type ExchangeOwner, Http2Exchange } from './http2-exchange.ts'
 import { requestFields } from './http2-fields.ts'
 import { type Exchange, UpstreamError, type UpstreamHandler, type UpstreamRequest } from './upstream.ts'
 
@@ -101,7 +101,7 @@ export class Http2Session implements ExchangeOwner {
   diedUnseen(stream: ClientHttp2Stream): boolean {
     // RFC 9113 section 8.7: the upstream says itself that it has not looked at the request.
     if (stream.rstCode === constants.NGHTTP2_REFUSED_STREAM) return true
-    return this.#served > 1 && this.#session.destroyed && !isProtocolCode(stream.rstCode)
+    return this.#served > 1 && this.#session.destroyed && !brokeProtocol(stream)
   }
 
   #drain(): void {
