@@ -17,8 +17,22 @@ interface Rule {
 
 /** The words that every part shares: they import nothing themselves. */
 const shared = ['errors', 'clock', 'http', 'durations']
-/** The value classes and the seams of tokens/, without the manager behind them. */
-const tokenSeams = ['tokens/token-set', 'tokens/grant', 'tokens/token-source', 'tokens/credentials']
+/** What tokens are, without anything that happens to them. */
+const tokenValues = ['tokens/token-set', 'tokens/grant']
+/** The values and the seams of tokens/, without the manager behind them. */
+const tokenSeams = [...tokenValues, 'tokens/token-source', 'tokens/credentials']
+
+/** Files of src itself that wire the parts together: app.ts, cut along what it wires. */
+const composition = [
+  'access-log',
+  'app',
+  'app-state',
+  'direct-credentials',
+  'notifier',
+  'proxy-routes',
+  'token-events',
+  'upstreams',
+]
 
 const rules: Readonly<Record<string, Rule>> = {
   errors: { runs: [] },
@@ -31,27 +45,45 @@ const rules: Readonly<Record<string, Rule>> = {
   config: { runs: [...shared, 'providers'] },
   providers: { runs: ['config'] },
   oauth: {
-    runs: [...shared, 'tokens/token-set', 'tokens/grant'],
+    runs: [...shared, ...tokenValues, 'tokens/credentials'],
     types: ['config', 'providers', 'tokens/token-source'],
   },
-  stores: { runs: [...shared, 'tokens/token-set', 'tokens/grant', 'tokens/grant-record'], types: ['config'] },
   // token-store is the seam: the interface and the error that every store rejects with.
+  stores: { runs: [...shared, ...tokenValues], types: ['config'] },
   tokens: { runs: [...shared, 'stores/token-store'], types: ['config', 'logger'] },
-  proxy: { runs: [...shared, 'upstream', ...tokenSeams, 'logger', 'tokens/rejection'], types: ['config'] },
+  proxy: { runs: [...shared, 'upstream', ...tokenSeams, 'tokens/rejection', 'logger'], types: ['config'] },
   admin: { runs: [...shared, ...tokenSeams, 'logger', 'stores/token-store'], types: ['config', 'providers'] },
   // Shares no code with the rest, so that it cannot share its mistakes.
   simulator: { runs: [] },
   app: {
     runs: [...shared, 'config', 'providers', 'logger', 'oauth', 'stores', 'tokens', 'upstream', 'proxy', 'admin'],
   },
-  // status-document is the wire format of the admin port, which the CLI is a client of.
+  // The story that `demo` tells: a caller, the program and the simulator.
+  demo: { runs: [...shared, 'app', 'config', 'providers', 'simulator', 'logger'] },
   cli: {
-    runs: [...shared, ...tokenSeams, 'admin/status-document', 'app', 'config', 'providers', 'simulator', 'logger'],
+    runs: [
+      ...shared,
+      ...tokenSeams,
+      'app',
+      'config',
+      'providers',
+      'simulator',
+      'demo',
+      'logger',
+      'stores/token-store',
+      'admin/status-document',
+    ],
   },
 }
 
 /** The files that may know both the token endpoint and the store: where a one-time token is spent and saved. */
-const joints = ['src/tokens/token-manager.ts', 'src/tokens/rotation.ts']
+const joints = [
+  'src/tokens/token-manager.ts',
+  'src/tokens/rotation.ts',
+  // Composition: these hand the one to the other.
+  'src/tokens/token-sources.ts',
+  'src/tokens/credential-service.ts',
+]
 
 /** Files over 250 lines, each with the reason why it is not two files. */
 const longFiles: Readonly<Record<string, string>> = {
@@ -92,7 +124,7 @@ describe('architecture', () => {
 
   it('knows both the token endpoint and the store in the token manager alone', () => {
     const both = modules
-      .filter(({ file }) => !file.startsWith('src/app') && !joints.includes(file))
+      .filter(({ file }) => partOf(file) !== 'app' && !joints.includes(file))
       .filter(({ imports }) =>
         ['oauth', 'stores'].every((part) => imports.some(({ target }) => partOf(target) === part)),
       )
@@ -156,7 +188,7 @@ describe('architecture', () => {
 
   it('never switches certificate verification off', () => {
     const off = modules.filter(({ source: file }) =>
-      /rejectUnauthorized['"]?\s*:\s*false|NODE_TLS_REJECT_UNAUTHORIZED/.test(file.text),
+      /rejectUnauthorized['\"]?\s*:(?!\s*true\b)|env.*NODE_TLS_REJECT/.test(file.text),
     )
     assert.deepEqual(
       off.map(({ file }) => file),
@@ -183,10 +215,10 @@ describe('architecture', () => {
   })
 })
 
-/** "src/proxy/guard.ts" -> "proxy", "src/app.ts" -> "app". */
+/** "src/proxy/guard.ts" -> "proxy", "src/upstreams.ts" -> "app". */
 function partOf(file: string): string {
-  const [, part = ''] = file.split('/')
-  return basename(part, '.ts')
+  const part = basename(file.split('/')[1] ?? '', '.ts')
+  return composition.includes(part) ? 'app' : part
 }
 
 function allowed(module: Module, { target, typeOnly }: Import): boolean {

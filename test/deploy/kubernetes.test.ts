@@ -4,6 +4,7 @@ import { globSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { loadConfig, type LoadedConfig } from '../../src/config/load.ts'
+import { leaseName } from '../../src/stores/kubernetes-lease.ts'
 import { tempDir } from '../helpers/temp-dir.ts'
 import { readManifests, root, schemaProblems, sidecarOf, workload, type Manifest } from './manifests.ts'
 
@@ -135,7 +136,9 @@ describe('Kubernetes manifests', () => {
 
       const neighbours = readManifests(file.startsWith('deploy') ? 'deploy/kubernetes/tokens.yaml' : file)
       const names = neighbours.map(({ kind, metadata }) => `${kind} ${metadata.name}`)
-      const leases = Object.keys(config.credentials).map((name) => `${config.store.secretName}-${name}`)
+      const leases = Object.keys(config.credentials).map((credential) =>
+        leaseName(config.store.secretName, { credential }),
+      )
       assert.ok(names.includes(`Secret ${config.store.secretName}`))
       for (const lease of leases) assert.ok(names.includes(`Lease ${lease}`), lease)
       const account = beside[0]?.pod.serviceAccountName
