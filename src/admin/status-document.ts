@@ -53,7 +53,8 @@ export type CredentialDocument = Omit<CredentialStatus, 'history'> & {
 /** The body of GET /status. */
 export interface StatusDocument {
   readonly version: string
-  readonly startedAt: string
+  /** null where a command read the store because no sidecar runs. */
+  readonly startedAt: string | null
   readonly credentials: readonly CredentialDocument[]
   readonly routes: readonly RouteInfo[]
   readonly store: StoreInfo
