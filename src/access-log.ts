@@ -7,8 +7,12 @@ import type { ProxyEvents } from './proxy/setup.ts'
 /** Requests that fit no route are counted under this word. */
 const noRoute = 'none'
 
-/** What the proxy tells, as one log line per request and as metrics. */
-export function proxyEvents(logger: Logger, metrics: Metrics | undefined): ProxyEvents {
+/** What the proxy tells, as one log line per request, as metrics, and as spans for who wants them. */
+export function proxyEvents(
+  logger: Logger,
+  metrics: Metrics | undefined,
+  span: ((record: RequestRecord) => void) | undefined,
+): ProxyEvents {
   const routes = new Map<string, RouteMetrics>()
   const route = (name: string): RouteMetrics | undefined => {
     let found = routes.get(name)
@@ -25,6 +29,7 @@ export function proxyEvents(logger: Logger, metrics: Metrics | undefined): Proxy
     onFinish(record) {
       const counted = route(record.route ?? noRoute)
       counted?.finished(record.method, record.status, record.durationMs / 1000)
+      span?.(record)
       if (logger.isLevelEnabled('info')) logRequest(logger, record)
     },
     onReplay(name, outcome) {

@@ -15,6 +15,7 @@ import { StoreError, type TokenStore } from './stores/token-store.ts'
 import { tokenEvents } from './token-events.ts'
 import { CredentialService } from './tokens/credential-service.ts'
 import { TokenSources } from './tokens/token-sources.ts'
+import { requestSpans } from './tracing.ts'
 import { Upstreams } from './upstreams.ts'
 
 export interface AppDeps {
@@ -93,7 +94,7 @@ export class App {
     const proxy = await createProxy({
       clock,
       ids: () => randomBytes(9).toString('base64url'),
-      events: proxyEvents(logger, metrics),
+      events: proxyEvents(logger, metrics, await requestSpans()),
       setup: proxySetup(config, sources, upstreams),
     })
     const admin =
@@ -143,7 +144,7 @@ export class App {
     }
     await this.#sources.reconfigure(next)
     this.#notifier.webhook = next.notify.webhook
-    this.#proxy.use(proxySetup(next, this.#sources, this.#upstreams))
+    await this.#proxy.use(proxySetup(next, this.#sources, this.#upstreams))
     this.#deps.logger.level = next.log.level
     this.#config = next
     this.#state.config = next

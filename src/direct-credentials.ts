@@ -1,4 +1,4 @@
-import type { Clock } from './clock.ts'
+import { systemClock, type Clock } from './clock.ts'
 import type { Config } from './config/schema.ts'
 import { openStore } from './stores/open.ts'
 import { CredentialService } from './tokens/credential-service.ts'
@@ -7,9 +7,14 @@ import { TokenSources } from './tokens/token-sources.ts'
 
 export interface DirectCredentials {
   readonly credentials: CredentialService
+  /** The store in one line, without a secret. */
+  readonly description: string
   /** Resolves to the credentials whose newest tokens could not be saved and are lost with the process. */
   close(): Promise<string[]>
 }
+
+/** Where the kubernetes store finds its API server. */
+type Environment = Readonly<Record<string, string | undefined>>
 
 /** A command has an answer of its own for what happens; nothing is told twice. */
 const quiet: TokenEvents = {
@@ -24,15 +29,28 @@ export async function openDirectCredentials(
   config: Config,
   clock: Clock,
   callbackUrl: () => string,
+  env: Environment = {},
 ): Promise<DirectCredentials> {
-  const store = await openStore(config.store, { clock })
+  const store = await openStore(config.store, { clock, env })
   const sources = new TokenSources(config, { store, clock, random: Math.random, events: quiet })
   return {
     credentials: new CredentialService(sources, { store, clock, callbackUrl }),
+    description: store.description,
     async close() {
       const unsaved = await sources.close()
       await store.close()
       return unsaved
     },
+  }
+}
+
+/** Opens the store, sees whether it can be read and written, and closes it. Rejects with StoreError. */
+export async function checkStore(config: Config, env: Environment): Promise<void> {
+  const store = await openStore(config.store, { clock: systemClock, env })
+  try {
+    await store.ping()
+    await Promise.all(Object.keys(config.credentials).map((credential) => store.load({ credential })))
+  } finally {
+    await store.close()
   }
 }

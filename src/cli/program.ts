@@ -1,4 +1,5 @@
 import { Command, CommanderError, Option } from 'commander'
+import type { CommandEntry } from './completion.ts'
 import type { Io } from './io.ts'
 import { version } from './version.ts'
 
@@ -70,6 +71,7 @@ function buildProgram(io: Io, done: (code: number) => void): Command {
     .option('--rotation <kind>', 'rotate or long-lived')
     .option('--token-format <format>', 'json, xml or form')
     .option('--preserve-omits-refresh-token', 'a refresh that does not rotate leaves refresh_token out')
+    .option('--refresh-token <token>', 'a refresh token that is valid from the start; default: a new one is printed')
     .option('--auto-consent', 'log in without showing the consent page')
     .option('--json', 'print where it listens as JSON')
     .action(async (options: object) => {
@@ -110,7 +112,8 @@ function buildProgram(io: Io, done: (code: number) => void): Command {
     .option('--json', 'print JSON')
     .action(async (options: object) => {
       const { check } = await import('./check.ts')
-      done(await check(globals(options), io))
+      const { checkStore } = await import('../direct-credentials.ts')
+      done(await check(globals(options), io, (config) => checkStore(config, io.env)))
     })
   credentialCommand('token', 'print an access token').action(async (name: string, options: object) => {
     const { token } = await import('./token.ts')
@@ -166,10 +169,11 @@ function buildProgram(io: Io, done: (code: number) => void): Command {
 }
 
 /** Names and options of all commands, for shell completion. */
-function commandTable(program: Command): { name: string; summary: string; options: string[] }[] {
+function commandTable(program: Command): CommandEntry[] {
   return program.commands.map((command) => ({
     name: command.name(),
     summary: command.description(),
+    subcommands: command.commands.map((sub) => sub.name()),
     options: command.options.map(({ long }) => long).filter((long) => long !== undefined),
   }))
 }

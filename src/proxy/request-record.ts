@@ -61,10 +61,14 @@ export class RequestRecord {
     return query === -1 ? target : target.slice(0, query)
   }
 
-  /** The trace id of the caller's traceparent field (W3C Trace Context section 3.2). */
+  /** The caller's traceparent field, which goes upstream as it came (W3C Trace Context section 3.2). */
+  get traceparent(): string | undefined {
+    const value = this.#request.headers['traceparent']
+    return typeof value === 'string' && /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}/.test(value) ? value : undefined
+  }
+
   get traceId(): string | undefined {
-    const traceparent = this.#request.headers['traceparent']
-    return typeof traceparent === 'string' ? /^[\da-f]{2}-([\da-f]{32})-/.exec(traceparent)?.[1] : undefined
+    return this.traceparent?.slice(3, 35)
   }
 
   get errorCode(): ErrorCode | undefined {
