@@ -132,6 +132,15 @@ describe('Kubernetes manifests', () => {
         const sharable = config.store.type === 'kubernetes' || config.store.type === 'redis'
         assert.ok(sharable || (spec.replicas === 1 && spec.strategy?.type === 'Recreate'), 'one process per store')
       }
+      if (config.store.type === 'file') {
+        const mounts = beside.flatMap(({ pod }) => sidecarOf(pod)?.volumeMounts ?? [])
+        const inside = mounts.filter(({ mountPath }) => config.store.directory.startsWith(`${mountPath}/`))
+        assert.deepEqual(
+          inside.map(({ name }) => name),
+          ['tokens'],
+          'in a volume, but not its group-writable root',
+        )
+      }
       if (config.store.type !== 'kubernetes') return
 
       const neighbours = readManifests(file.startsWith('deploy') ? 'deploy/kubernetes/tokens.yaml' : file)

@@ -38,7 +38,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- end -}}
 
-{{/* The config file: what the chart decides, under what the user wrote. */}}
+{{/*
+The config file: what the chart decides, under what the user wrote. Tokens lie in a folder of the volume, since its own root is writable
+for a group (fsGroup), which the store refuses.
+*/}}
 {{- define "bearer-sidecar.config" -}}
 {{- $name := include "bearer-sidecar.name" . -}}
 {{- $service := printf "%s.%s.svc" $name .Release.Namespace -}}
@@ -47,7 +50,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if eq .Values.store.type "kubernetes" -}}
 {{- $_ := set $store "secretName" (include "bearer-sidecar.secretName" .) -}}
 {{- else if eq .Values.store.type "file" -}}
-{{- $_ := set $store "directory" "/var/lib/bearer-sidecar" -}}
+{{- $_ := set $store "directory" "/var/lib/bearer-sidecar/tokens" -}}
 {{- else if and (eq .Values.store.type "redis") .Values.store.url -}}
 {{- $_ := set $store "url" .Values.store.url -}}
 {{- end -}}
