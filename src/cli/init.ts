@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync } from 'node:fs'
+import { lstatSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join, relative, resolve } from 'node:path'
 import { didYouMean } from '../config/suggest.ts'
@@ -41,24 +41,42 @@ export async function init(options: InitOptions, io: Io, deps: InitDeps = proces
   try {
     const directory = resolve(io.cwd, options.dir ?? '.')
     const files = { config: join(directory, 'bearer-sidecar.yaml'), env: join(directory, '.env') }
-    for (const file of Object.values(files)) {
-      if (existsSync(file))
-        throw new CommandFailure(`${file} exists already; choose another folder with --dir, or edit it`)
-    }
+    for (const file of Object.values(files)) refuseExisting(file)
     const prompter = deps.interactive && options.yes !== true ? await deps.prompter() : undefined
     const provider = await chosenProvider(options.provider, prompter)
     if (provider === undefined) return exitCode.interrupted
     const credentials = initCredentials(provider, providers)
     const answers = await answersFrom(credentials, prompter)
     if (answers === undefined) return exitCode.interrupted
-    await mkdir(directory, { recursive: true })
-    // 'wx' refuses what came to exist meanwhile, a symbolic link included.
-    await writeFile(files.env, envText(credentials, answers, deps.key()), { mode: 0o600, flag: 'wx' })
-    await writeFile(files.config, configText(credentials), { flag: 'wx' })
+    await write(directory, [
+      // The file with the secrets is readable by its owner from its first byte.
+      { path: files.env, text: envText(credentials, answers, deps.key()), mode: 0o600 },
+      { path: files.config, text: configText(credentials), mode: 0o644 },
+    ])
     io.stdout(nextSteps(credentials, answers, files, io))
     return exitCode.ok
   } catch (error) {
     return report(error, io)
+  }
+}
+
+function refuseExisting(file: string): void {
+  try {
+    lstatSync(file)
+  } catch {
+    return
+  }
+  throw new CommandFailure(`${file} exists already; choose another folder with --dir, or edit it`)
+}
+
+async function write(directory: string, files: readonly { path: string; text: string; mode: number }[]): Promise<void> {
+  try {
+    await mkdir(directory, { recursive: true })
+    // 'wx' refuses what came to exist meanwhile.
+    for (const { path, text, mode } of files) await writeFile(path, text, { mode, flag: 'wx' })
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error'
+    throw new CommandFailure(`cannot write into ${directory} (${code}); choose another folder with --dir`)
   }
 }
 

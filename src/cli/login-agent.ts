@@ -69,13 +69,17 @@ function sidecarAgent(
       for (;;) {
         await sleep(clock, pollInterval, signal)
         const now = await find()
-        // A login brings tokens without a refresh; an ordinary refresh moves lastRefresh too.
-        if (now !== undefined && tokensOf(now) !== tokensOf(before) && now.lastRefresh?.at === before?.lastRefresh?.at)
-          return
+        if (now !== undefined && isLogin(before, now)) return
         before = now ?? before
       }
     },
   }
+}
+
+/** New tokens that no refresh brought: an ordinary refresh moves lastRefresh, and is impossible without a refresh token. */
+function isLogin(before: CredentialDocument | undefined, now: CredentialDocument): boolean {
+  const refreshed = before?.refreshable === true && now.lastRefresh?.at !== before.lastRefresh?.at
+  return now.usable && !refreshed && tokensOf(now) !== tokensOf(before)
 }
 
 function tokensOf(status: CredentialDocument | undefined): string {
