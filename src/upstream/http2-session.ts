@@ -51,9 +51,9 @@ export class Http2Session implements ExchangeOwner {
     this.#session.once('connect', () => this.#session.setLocalWindowSize(connectionWindow))
     // The streams are told, and 'close' follows.
     this.#session.on('error', () => undefined)
-    this.#session.on('goaway', () => this.#drain())
+    this.#session.on('goaway', () => this.close())
     this.#session.on('close', () => {
-      this.#drain()
+      this.close()
       owner.onGone(this)
     })
   }
@@ -92,10 +92,11 @@ export class Http2Session implements ExchangeOwner {
   onOver(exchange: Http2Exchange): void {
     this.#exchanges.delete(exchange)
     this.#since = this.#owner.tick
+    if (this.#draining) process.nextTick(() => this.#leave())
   }
 
   onSilence(): void {
-    this.#drain()
+    this.close()
   }
 
   diedUnseen(stream: ClientHttp2Stream): boolean {
@@ -104,20 +105,21 @@ export class Http2Session implements ExchangeOwner {
     return this.#served > 1 && this.#session.destroyed && !brokeProtocol(stream)
   }
 
-  #drain(): void {
+  /** Takes no more exchanges and lets the running ones finish. */
+  close(): void {
     if (this.#draining) return
     this.#draining = true
     this.#owner.onDraining(this)
-    this.close()
+    this.#leave()
   }
 
-  /** Lets the running exchanges finish. */
-  close(): void {
-    if (!this.#session.closed) this.#session.close()
+  /** Without ClientHttp2Session.close(), which waits for the other side even when that is gone. */
+  #leave(): void {
+    if (this.#exchanges.size === 0) this.#session.destroy()
   }
 
   sweep(): void {
     for (const exchange of this.#exchanges) exchange.sweep()
-    if (this.#exchanges.size === 0 && this.tick - this.#since >= this.#owner.idleTicks) this.#drain()
+    if (this.#exchanges.size === 0 && this.tick - this.#since >= this.#owner.idleTicks) this.close()
   }
 }

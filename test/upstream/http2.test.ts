@@ -12,6 +12,7 @@ type Ending = Parameters<typeof rawServer>[0]
 interface Http2Server {
   readonly origin: string
   readonly sessions: http2.ServerHttp2Session[]
+  readonly tcpSockets: net.Socket[]
   readonly headers: http2.IncomingHttpHeaders[]
 }
 
@@ -23,7 +24,9 @@ async function http2Server(
 ): Promise<Http2Server> {
   const sessions: http2.ServerHttp2Session[] = []
   const headers: http2.IncomingHttpHeaders[] = []
+  const tcpSockets: net.Socket[] = []
   const server = http2.createSecureServer({ ...certs.localhost, allowHTTP1: false, settings, maxSessionMemory: 1000 })
+  server.on('connection', (socket: net.Socket) => tcpSockets.push(socket))
   server.on('session', (session) => {
     const index = sessions.push(session) - 1
     session.on('error', () => undefined)
@@ -39,7 +42,7 @@ async function http2Server(
     for (const session of sessions) session.destroy()
     server.close()
   })
-  return { origin: `https://127.0.0.1:${(server.address() as net.AddressInfo).port}`, sessions, headers }
+  return { origin: `https://127.0.0.1:${(server.address() as net.AddressInfo).port}`, sessions, tcpSockets, headers }
 }
 
 const h2 = (t: Ending, origin: string, options: Parameters<typeof open>[2] = {}) =>
@@ -394,7 +397,7 @@ suite('HTTP/2 sessions', () => {
     for (const method of ['GET', 'POST']) {
       let requests = 0
       const server = await http2Server(t, (stream, _headers, session) => {
-        if (session === 0 && requests++ > 0) server.sessions[0]!.socket.destroy()
+        if (session === 0 && requests++ > 0) server.tcpSockets[0]!.resetAndDestroy()
         else respondOk(stream)
       })
       const upstream = h2(t, server.origin)
