@@ -111,7 +111,7 @@ export class LinkRewriter {
 
 /** True when the string that the text is in the middle of turns out to be the key of a member; undefined when its end is not in sight. */
 function startsKeyEnd(text: string): boolean | undefined {
-  const end = /^(?:[^"\\]|\\.)*"[ \t\r\n]*(.)/s.exec(text)
+  const end = /^(?:[^"\\]|\\.)*"[ \t\r\n]*([^ \t\r\n])/s.exec(text)
   return end === null ? undefined : end[1] === ':'
 }
 

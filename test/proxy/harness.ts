@@ -150,6 +150,11 @@ function counter(): () => string {
   return () => `id-${++count}`
 }
 
+/** A setup alone, for parts that need no server. */
+export function setupFor(t: TestContext, options: ProxyOptions): ProxySetup {
+  return makeSetup(t, options, {}, new Map())
+}
+
 function makeSetup(
   t: TestContext,
   options: ProxyOptions,
@@ -338,14 +343,12 @@ export class Caller {
     return this.until(() => this.ended || this.reset)
   }
 
-  /** One whole answer with a Content-Length, or a bodyless one; taken off what was received. */
-  async answer(): Promise<{ head: string; status: number; body: string }> {
-    await this.until((text) => answerLength(text) !== undefined)
-    const length = answerLength(this.received) ?? 0
-    const text = this.received.slice(0, length)
+  /** One whole answer, sized, chunked or without a body; taken off what was received. */
+  async answer(): Promise<RawAnswer> {
+    await this.until((text) => readAnswer(text) !== undefined)
+    const { answer, length } = readAnswer(this.received) ?? { answer: { head: '', status: 0, body: '' }, length: 0 }
     this.received = this.received.slice(length)
-    const end = text.indexOf('\r\n\r\n')
-    return { head: text.slice(0, end), status: Number(text.slice(9, 12)), body: text.slice(end + 4) }
+    return answer
   }
 
   close(): void {
@@ -357,12 +360,36 @@ export class Caller {
   }
 }
 
-function answerLength(text: string): number | undefined {
+export interface RawAnswer {
+  readonly head: string
+  readonly status: number
+  readonly body: string
+}
+
+function readAnswer(text: string): { answer: RawAnswer; length: number } | undefined {
   const end = text.indexOf('\r\n\r\n')
   if (end === -1) return undefined
   const head = text.slice(0, end)
-  const length = Number(/\r\ncontent-length: (\d+)/i.exec(head)?.[1] ?? 0)
-  return text.length >= end + 4 + length ? end + 4 + length : undefined
+  const start = end + 4
+  const answer = (body: string, length: number) => ({
+    answer: { head, status: Number(text.slice(9, 12)), body },
+    length: start + length,
+  })
+  if (!/\r\ntransfer-encoding: chunked/i.test(head)) {
+    const length = Number(/\r\ncontent-length: (\d+)/i.exec(head)?.[1] ?? 0)
+    return text.length >= start + length ? answer(text.slice(start, start + length), length) : undefined
+  }
+  let body = ''
+  for (let at = start; ;) {
+    const size = /^([\da-f]+)\r\n/i.exec(text.slice(at, at + 20))
+    if (size === null) return undefined
+    const length = Number.parseInt(size[1] ?? '', 16)
+    const from = at + size[0].length
+    if (text.length < from + length + 2) return undefined
+    if (length === 0) return answer(body, from + 2 - start)
+    body += text.slice(from, from + length)
+    at = from + length + 2
+  }
 }
 
 /** Opens a caller's connection that the test closes. */
@@ -373,11 +400,7 @@ export function dial(t: TestContext, port: number): Caller {
 }
 
 /** Sends one raw request on a connection of its own and gives the answer. */
-export async function raw(
-  t: TestContext,
-  port: number,
-  request: string,
-): Promise<{ head: string; status: number; body: string }> {
+export async function raw(t: TestContext, port: number, request: string): Promise<RawAnswer> {
   return dial(t, port).write(request).answer()
 }
 

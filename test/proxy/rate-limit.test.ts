@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import type { ProxyError } from '../../src/errors.ts'
+import { Governor, type Waiting } from '../../src/proxy/rate-limit.ts'
+import { TestClock } from '../helpers/clock.ts'
+import { code, dial, get, raw, startProxy, startUpstream } from './harness.ts'
+
+function governor(clock: TestClock, config: Partial<Governor['config']>): Governor {
+  return new Governor({ queue: 100, maxWait: 10_000, ...config }, clock)
+}
+
+class Waiter implements Waiting {
+  readonly name: string
+  readonly order: string[]
+  refused: ProxyError | undefined
+
+  constructor(name: string, order: string[] = []) {
+    this.name = name
+    this.order = order
+  }
+
+  onTurn(): void {
+    this.order.push(this.name)
+  }
+
+  onRefused(error: ProxyError): void {
+    this.refused = error
+  }
+}
+
+test('no sliding second holds more than perSecond starts', async () => {
+  const clock = new TestClock()
+  const limiter = governor(clock, { perSecond: 3 })
+  const starts: number[] = []
+  const waiting = () => ({ onTurn: () => void starts.push(clock.monotonic()), onRefused: () => assert.fail('refused') })
+  for (let count = 0; count < 12; count++) {
+    if (limiter.enter('a', waiting())) starts.push(clock.monotonic())
+    await clock.advance(90)
+  }
+  await clock.advance(10_000)
+  assert.equal(starts.length, 12)
+  for (const start of starts) {
+    assert.ok(starts.filter((other) => other >= start && other <= start + 1000).length <= 3)
+  }
+})
+
+test('the day ends at 00:00 UTC, and until then a caller is told how long', async () => {
+  const clock = new TestClock(Date.parse('2026-01-01T23:59:30Z'))
+  const limiter = governor(clock, { perDay: 2 })
+  assert.ok(limiter.enter('a', new Waiter('1')))
+  assert.ok(limiter.enter('a', new Waiter('2')))
+  assert.throws(() => limiter.enter('a', new Waiter('3')), { code: 'rate_limited', retryAfter: 30 })
+  await clock.advance(30_000)
+  assert.ok(limiter.enter('a', new Waiter('4')))
+})
+
+test('callers take turns, and a caller with many requests does not starve one with two', async () => {
+  const clock = new TestClock()
+  const limiter = governor(clock, { perSecond: 1 })
+  assert.ok(limiter.enter('greedy', new Waiter('first')))
+  const order: string[] = []
+  for (let count = 1; count <= 4; count++) assert.equal(limiter.enter('greedy', new Waiter(`g${count}`, order)), false)
+  for (let count = 1; count <= 2; count++) assert.equal(limiter.enter('modest', new Waiter(`m${count}`, order)), false)
+  await clock.advance(9_000)
+  assert.deepEqual(order, ['g1', 'm1', 'g2', 'm2', 'g3', 'g4'])
+})
+
+test('the queue is bounded, patience too, and who leaves frees its place', async () => {
+  const clock = new TestClock()
+  const limiter = governor(clock, { perSecond: 1, queue: 2, maxWait: 1500 })
+  limiter.enter('a', new Waiter('now'))
+  const [second, third] = [new Waiter('2'), new Waiter('3')]
+  limiter.enter('a', second)
+  limiter.enter('a', third)
+  assert.throws(() => limiter.enter('a', new Waiter('4')), { code: 'rate_limited' })
+  limiter.leave(second)
+  const fourth = new Waiter('4', third.order)
+  assert.equal(limiter.enter('a', fourth), false)
+  await clock.advance(1500)
+  assert.deepEqual(third.order, ['3'])
+  assert.equal(fourth.refused?.code, 'rate_limited')
+  assert.ok((fourth.refused.retryAfter ?? 0) >= 1)
+  assert.deepEqual([second.order, second.refused], [[], undefined])
+})
+
+test('a replay goes before everybody else', async () => {
+  const clock = new TestClock()
+  const limiter = governor(clock, { perSecond: 1, queue: 1 })
+  limiter.enter('a', new Waiter('now'))
+  const order: string[] = []
+  limiter.enter('a', new Waiter('queued', order))
+  assert.equal(limiter.enter('b', new Waiter('replay', order), true), false)
+  await clock.advance(5_000)
+  assert.deepEqual(order, ['replay', 'queued'])
+})
+
+for (const [status, headers, pause] of [
+  [429, ['Retry-After', '3'], 3],
+  [503, ['retry-after', '2'], 2],
+  [403, ['Retry-After', '4'], 4],
+  [429, ['Retry-After', 'Thu, 01 Jan 2026 00:00:05 GMT'], 5],
+  [429, ['X-RateLimit-Reset', String(Date.parse('2026-01-01T00:00:06Z') / 1000)], 6],
+  [429, ['X-Ratelimit-Reset', '7'], 7],
+  [429, ['Retry-After', '999999999'], 300],
+  [200, ['Retry-After', '9'], 0],
+  [429, ['Retry-After', 'soon'], 0],
+  [403, [], 0],
+] as const) {
+  test(`an answer ${status} with ${headers.join(': ') || 'nothing'} holds requests back for ${pause} s`, async () => {
+    const clock = new TestClock()
+    const limiter = governor(clock, { perSecond: 100, maxWait: 0 })
+    limiter.observe(status, headers)
+    if (pause === 0) {
+      assert.ok(limiter.enter('a', new Waiter('x')))
+      return
+    }
+    assert.throws(() => limiter.enter('a', new Waiter('x')), { retryAfter: pause })
+    await clock.advance(pause * 1000)
+    assert.ok(limiter.enter('a', new Waiter('x')))
+  })
+}
+
+test('over the limit a caller is answered 429 with Retry-After, before any token is asked for', async (t) => {
+  const upstream = await startUpstream(t)
+  const { port, sources } = await startProxy(t, {
+    routes: [{ upstream: upstream.url, rateLimit: { perDay: 1 } }],
+    clock: new TestClock(Date.parse('2026-01-01T12:00:00Z')),
+  })
+  assert.equal((await raw(t, port, get('/'))).status, 200)
+  const refused = await raw(t, port, get('/'))
+  assert.equal(refused.status, 429)
+  assert.equal(code(refused), 'rate_limited')
+  assert.match(refused.head, /Retry-After: 43200/)
+  assert.equal(upstream.seen.length, 1)
+  assert.equal(sources['sky']?.asked.length, 1)
+})
+
+test('a waiting caller that leaves costs nothing of the limit, and replays count', async (t) => {
+  const clock = new TestClock()
+  const upstream = await startUpstream(t, (request, response) => {
+    response.writeHead(request.headers.authorization === 'Bearer sky-1' ? 401 : 200).end()
+  })
+  const { port, nextRecord, records } = await startProxy(t, {
+    routes: [{ upstream: upstream.url, rateLimit: { perSecond: 2 } }],
+    clock,
+  })
+  assert.equal((await raw(t, port, get('/'))).status, 200)
+  assert.equal(upstream.seen.length, 2)
+  const started = records.length
+  const record = nextRecord()
+  const leaving = dial(t, port).write(get('/leaves'))
+  const staying = dial(t, port).write(get('/stays'))
+  while (clock.pending < 2) await new Promise((resolve) => setImmediate(resolve))
+  leaving.close()
+  assert.equal((await record).status, 499)
+  assert.equal(records.length, started + 1)
+  const answer = staying.answer()
+  await clock.advance(1100)
+  assert.equal((await answer).status, 200)
+  assert.deepEqual(
+    upstream.seen.map(({ target }) => target),
+    ['/', '/', '/stays'],
+  )
+})

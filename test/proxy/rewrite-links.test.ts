@@ -1,0 +1,288 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { brotliCompressSync, gzipSync } from 'node:zlib'
+import fc from 'fast-check'
+import { Links } from '../../src/proxy/links.ts'
+import { LinkRewriter } from '../../src/proxy/rewrite-links.ts'
+import { RouteTable } from '../../src/proxy/routes.ts'
+import { systemClock } from '../../src/clock.ts'
+import { dial, get, host, raw, setupFor, startProxy, startUpstream, type RouteSettings } from './harness.ts'
+
+const proxyOrigin = 'http://localhost:8080'
+
+function linksOf(t: test.TestContext, routes: RouteSettings[], index = 0): Links {
+  const setup = setupFor(t, { routes, rewriteLinks: true })
+  const table = new RouteTable(setup, { clock: systemClock, events: {} })
+  const route = table.routes.find(({ route: { config } }) => config.path === (routes[index]?.path ?? '/'))
+  assert.ok(route)
+  return new Links(table, route)
+}
+
+function rewrite(links: Links, pieces: readonly (string | Buffer)[]): string {
+  const rewriter = new LinkRewriter(links, proxyOrigin)
+  const out = pieces.map((piece) => rewriter.push(Buffer.from(piece as string, 'latin1')))
+  return Buffer.concat([...out, rewriter.end()]).toString('latin1')
+}
+
+const sky = [{ upstream: 'https://api.example.com' }]
+
+for (const [text, expected] of [
+  ['{"next_link":"https://api.example.com/v1/x?a=1&b=%2F"}', '{"next_link":"http://localhost:8080/v1/x?a=1&b=%2F"}'],
+  [
+    '{"a":["https://api.example.com","https://api.example.com/"]}',
+    '{"a":["http://localhost:8080","http://localhost:8080/"]}',
+  ],
+  ['"https://api.example.com:443/x"', '"http://localhost:8080/x"'],
+  ['{"a":"https:\\/\\/api.example.com\\/v1\\/x"}', '{"a":"http:\\/\\/localhost:8080\\/v1\\/x"}'],
+  ['{"a":"https:\\u002f\\u002fapi.example.com\\u002fx"}', '{"a":"http:\\u002f\\u002flocalhost:8080\\u002fx"}'],
+  ['{"a":"<a href=\\"https://api.example.com/x\\">"}', '{"a":"<a href=\\"http://localhost:8080/x\\">"}'],
+  [
+    '{"a":"see https://api.example.com/x\\nhttps://api.example.com/y"}',
+    '{"a":"see http://localhost:8080/x\\nhttp://localhost:8080/y"}',
+  ],
+  ['{"a":"https://api.example.com?x#y"}', '{"a":"http://localhost:8080?x#y"}'],
+] as const) {
+  test(`a link of the upstream becomes one of the proxy: ${text}`, (t) => {
+    assert.equal(rewrite(linksOf(t, sky), [text]), expected)
+  })
+}
+
+for (const text of [
+  '{"a":"https://api.example.com.evil/x"}',
+  '{"a":"https://api.example.comx/"}',
+  '{"a":"https://api.example.com:8443/x"}',
+  '{"a":"https://api.example.com:4430/x"}',
+  '{"a":"https://api.example.com@evil/"}',
+  '{"a":"https://user@api.example.com/"}',
+  '{"a":"http://api.example.com/x"}',
+  '{"a":"https://xapi.example.com/"}',
+  '{"a":"https://store.example/?url=https://api.example.com/x&sig=1"}',
+  '{"a":"https://store.example/https://api.example.com/x"}',
+  '{"a":"wss://api.example.com/x"}',
+  '{"a":"https://api.example.com\\u002eevil/"}',
+  '{"https://api.example.com/key":1}',
+  '{"https://api.example.com/key" : "x"}',
+  'no json at all, https://api.example.comm',
+]) {
+  test(`what only looks like the upstream is left alone: ${text}`, (t) => {
+    assert.equal(rewrite(linksOf(t, sky), [text]), text)
+  })
+}
+
+test('a base path becomes the prefix of the route that leads there, and a path that no route covers stays', (t) => {
+  const links = linksOf(t, [
+    { path: '/sky/', upstream: 'https://h.example/base/' },
+    { path: '/pay/', upstream: 'https://h.example/payments/' },
+  ])
+  assert.equal(
+    rewrite(links, [
+      '["https://h.example/base/x","https://h.example/base","https://h.example/payments/y","https://h.example/other"]',
+    ]),
+    '["http://localhost:8080/sky/x","https://h.example/base","http://localhost:8080/pay/y","https://h.example/other"]',
+  )
+})
+
+test('a link is not led into a route that goes somewhere else', (t) => {
+  const links = linksOf(t, [
+    { path: '/', upstream: 'https://h.example/' },
+    { path: '/x/', upstream: 'https://elsewhere.example/' },
+  ])
+  assert.equal(
+    rewrite(links, ['["https://h.example/x/1","https://h.example/y"]']),
+    '["https://h.example/x/1","http://localhost:8080/y"]',
+  )
+})
+
+for (const [given, expected] of [
+  ['https://h.example/base/x?q', 'http://p/sky/x?q'],
+  ['https://h.example:443/base/', 'http://p/sky/'],
+  ['/base/x', '/sky/x'],
+  ['x/y', 'x/y'],
+  ['//h.example/base/x', '//h.example/base/x'],
+  ['https://h.example.evil/base/x', 'https://h.example.evil/base/x'],
+  ['https://h.example/elsewhere', 'https://h.example/elsewhere'],
+  ['https://signed.example/?sig', 'https://signed.example/?sig'],
+] as const) {
+  test(`Location: ${given} is passed as ${expected}`, (t) => {
+    assert.equal(
+      linksOf(t, [{ path: '/sky/', upstream: 'https://h.example/base/' }]).translate(given, 'http://p'),
+      expected,
+    )
+  })
+}
+
+test('property: the cut of the stream does not show in what comes out', (t) => {
+  const links = linksOf(t, [
+    { path: '/sky/', upstream: 'https://api.example.com/base/' },
+    { path: '/', upstream: 'https://api.example.com/' },
+  ])
+  const piece = fc.constantFrom(
+    'https:',
+    '//',
+    '\\/',
+    '\\/\\/',
+    '\\u002f\\u002F',
+    'api.example.com',
+    'api.',
+    'example.com',
+    ':443',
+    ':44',
+    '/base/',
+    '/',
+    '"',
+    '\\"',
+    '\\\\',
+    '{',
+    '}',
+    ':',
+    ' ',
+    ',',
+    '?',
+    '#',
+    '.evil',
+    'x',
+    '\\n',
+    'https://api.example.com',
+    '"https://api.example.com/base/x"',
+    '"https:\\/\\/api.example.com\\/y":',
+    '\xc3\xa9',
+    '\xa0',
+  )
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 30 }), fc.array(fc.nat(12), { maxLength: 40 }), (pieces, cuts) => {
+      const text = pieces.join('')
+      const whole = rewrite(links, [text])
+      assert.equal(rewrite(links, cut(text, cuts)), whole)
+      assert.equal(rewrite(links, [...text]), whole)
+    }),
+    { numRuns: 3000 },
+  )
+})
+
+test('property: a JSON text stays the same JSON but for the links in its string values', (t) => {
+  const links = linksOf(t, sky)
+  const leaf = fc.oneof(
+    fc.string(),
+    fc.webPath().map((path) => `https://api.example.com${path.startsWith('/') ? path : `/${path}`}`),
+    fc.integer(),
+    fc.constant(null),
+  )
+  const value = fc.letrec<{ node: unknown }>((tie) => ({
+    node: fc.oneof({ maxDepth: 3 }, leaf, fc.array(tie('node')), fc.dictionary(fc.string(), tie('node'))),
+  })).node
+  const translate = (node: unknown): unknown => {
+    if (typeof node === 'string')
+      return node.startsWith('https://api.example.com') ? node.replace('https://api.example.com', proxyOrigin) : node
+    if (Array.isArray(node)) return node.map(translate)
+    if (node !== null && typeof node === 'object')
+      return Object.fromEntries(Object.entries(node).map(([key, inner]) => [key, translate(inner)]))
+    return node
+  }
+  fc.assert(
+    fc.property(value, fc.array(fc.nat(30), { maxLength: 20 }), (node, cuts) => {
+      const text = Buffer.from(JSON.stringify(node)).toString('latin1')
+      const out = Buffer.from(rewrite(links, cut(text, cuts)), 'latin1').toString()
+      assert.deepEqual(JSON.parse(out), translate(JSON.parse(JSON.stringify(node))))
+    }),
+    { numRuns: 1000 },
+  )
+})
+
+function cut(text: string, cuts: readonly number[]): string[] {
+  const pieces: string[] = []
+  let at = 0
+  for (const length of cuts) {
+    pieces.push(text.slice(at, at + length))
+    at += length
+  }
+  return [...pieces, text.slice(at)]
+}
+
+test('nothing is held back of a stream that holds no link', (t) => {
+  const rewriter = new LinkRewriter(linksOf(t, sky), proxyOrigin)
+  assert.equal(rewriter.push(Buffer.from('{"event":1}\n')).toString(), '{"event":1}\n')
+  assert.equal(rewriter.push(Buffer.from('{"event":"http')).toString(), '{"event":"')
+})
+
+for (const [coding, encode] of [
+  ['identity', undefined],
+  ['gzip', gzipSync],
+  ['br', brotliCompressSync],
+] as const) {
+  test(`a ${coding} JSON answer comes with its links rewritten and Content-Length gone`, async (t) => {
+    const upstream = await startUpstream(t, (_, response) => {
+      const text = JSON.stringify({
+        next_link: `${upstream.url}/v1?page=2`,
+        filler: 'z'.repeat(300_000),
+        last: `${upstream.url}/end`,
+      })
+      const body = encode === undefined ? Buffer.from(text) : encode(text)
+      response.writeHead(200, {
+        'Content-Type': 'application/hal+json; charset=utf-8',
+        'Content-Length': body.length,
+        ...(encode && { 'Content-Encoding': coding }),
+        Location: `${upstream.url}/v1/made`,
+      })
+      response.end(body)
+    })
+    const { port } = await startProxy(t, { routes: [{ upstream: upstream.url, rewriteLinks: true }] })
+    const answer = await raw(
+      t,
+      port,
+      get('/', 'Accept-Encoding: gzip, br\r\n').replace('localhost', `localhost:${port}`),
+    )
+    assert.ok(!/content-encoding|content-length/i.test(answer.head), answer.head)
+    assert.match(answer.head, new RegExp(`Location: http://localhost:${port}/v1/made`))
+    const { next_link, last } = JSON.parse(answer.body) as { next_link: string; last: string }
+    assert.equal(next_link, `http://localhost:${port}/v1?page=2`)
+    assert.equal(last, `http://localhost:${port}/end`)
+  })
+}
+
+test('other content types, ranges, stacked codings and HEAD pass as they are', async (t) => {
+  const types: [number, Record<string, string>][] = [
+    [200, { 'Content-Type': 'text/plain' }],
+    [206, { 'Content-Type': 'application/json' }],
+    [200, { 'Content-Type': 'application/json', 'Content-Encoding': 'gzip, gzip' }],
+  ]
+  let [status, headers] = types[0]!
+  const upstream = await startUpstream(t, (_, response) => {
+    const text = `"${upstream.url}/x"`
+    response.writeHead(status, { ...headers, 'Content-Length': text.length }).end(text)
+  })
+  const { port } = await startProxy(t, { routes: [{ upstream: upstream.url }], rewriteLinks: true })
+  for ([status, headers] of types) {
+    const answer = await raw(t, port, get('/'))
+    assert.equal(answer.body, `"${upstream.url}/x"`)
+    assert.match(answer.head, /Content-Length/)
+  }
+  ;[status, headers] = [200, { 'Content-Type': 'application/json' }]
+  const head = await dial(t, port)
+    .write(`HEAD / HTTP/1.1\r\n${host}\r\n`)
+    .until((text) => text.includes('\r\n\r\n'))
+  assert.match(head, /Content-Length: \d+/)
+})
+
+test('publicUrl is where links lead when it is set', async (t) => {
+  const upstream = await startUpstream(t, (_, response) =>
+    response.setHeader('Content-Type', 'application/json').end(`"${upstream.url}/x"`),
+  )
+  const { url } = await startProxy(t, {
+    routes: [{ upstream: upstream.url, rewriteLinks: true }],
+    proxy: { publicUrl: 'https://api.internal:8443' },
+  })
+  assert.equal(await (await fetch(url)).json(), 'https://api.internal:8443/x')
+})
+
+test('a damaged gzip body ends visibly short', async (t) => {
+  const upstream = await startUpstream(t, (_, response) => {
+    const body = gzipSync(JSON.stringify('x'.repeat(100_000))).subarray(0, -20)
+    response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Encoding': 'gzip' }).end(body)
+  })
+  const { url } = await startProxy(t, { routes: [{ upstream: upstream.url, rewriteLinks: true }] })
+  const response = await fetch(url).catch(() => undefined)
+  await assert.rejects(async () => {
+    if (response === undefined) throw new Error('broken off')
+    await response.text()
+  })
+})
