@@ -1,4 +1,3 @@
-import { readFileSync, writeFileSync } from 'node:fs'
 import { thousands } from './chart.ts'
 import type { accessLogging, addedLatency, Comparison, largeBodies, manySubjects, throughExpiry } from './scenarios.ts'
 import type { Target } from './targets.ts'
@@ -27,13 +26,12 @@ export interface Results {
 
 const [begin, end] = ['<!-- measured: begin -->', '<!-- measured: end -->']
 
-/** Replaces what stands between the two markers of a page. */
-export function writeTables(file: string, results: Results, targets: readonly Target[]): void {
-  const page = readFileSync(file, 'utf8')
+/** A page with the tables between its two markers replaced. */
+export function withTables(page: string, results: Results, targets: readonly Target[]): string {
   const [before, rest] = page.split(begin)
   const after = rest?.split(end)[1]
-  if (before === undefined || after === undefined) throw new Error(`${file} lacks the line ${begin} or ${end}`)
-  writeFileSync(file, `${before}${begin}\n${tables(results, targets)}\n${end}${after}`)
+  if (before === undefined || after === undefined) throw new Error(`the page lacks the line ${begin} or ${end}`)
+  return `${before}${begin}\n${tables(results, targets)}\n${end}${after}`
 }
 
 function tables(results: Results, targets: readonly Target[]): string {

@@ -5,7 +5,7 @@
  * bench/results.json, bench/chart.svg and the tables of docs/performance.md; --quick prints a shorter run and writes nothing.
  */
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, release, totalmem } from 'node:os'
 import { join, resolve } from 'node:path'
 import { installMissing } from '../scripts/debian-packages.ts'
@@ -16,7 +16,7 @@ const root = resolve(import.meta.dirname, '..')
 const quick = process.argv.includes('--quick')
 const directory = join(import.meta.dirname, '.work')
 
-if (!existsSync(join(root, 'dist/cli/main.js'))) throw new Error('there is no dist/: run npm run build first')
+execFileSync('npm', ['run', '--silent', 'build'], { cwd: root, stdio: 'inherit' })
 rmSync(directory, { recursive: true, force: true })
 mkdirSync(directory)
 
@@ -30,7 +30,7 @@ const { generator } = await import('./load.ts')
 const { runOrigin } = await import('./running.ts')
 const scenarios = await import('./scenarios.ts')
 const { targets } = await import('./targets.ts')
-const { writeTables } = await import('./report.ts')
+const { withTables } = await import('./report.ts')
 
 const present = targets.filter(({ version }) => version !== undefined)
 const leftOut = targets.filter(({ version }) => version === undefined).map(({ title }) => title)
@@ -89,7 +89,8 @@ try {
   else {
     writeFileSync(join(import.meta.dirname, 'results.json'), `${JSON.stringify(results, null, 2)}\n`)
     writeFileSync(join(import.meta.dirname, 'chart.svg'), chart(results, targets))
-    writeTables(join(root, 'docs/performance.md'), results, targets)
+    const page = join(root, 'docs/performance.md')
+    writeFileSync(page, withTables(readFileSync(page, 'utf8'), results, targets))
   }
   if (leftOut.length > 0) console.log(`left out, not installed here: ${leftOut.join(', ')}`)
 } finally {

@@ -31,6 +31,7 @@ const composition = [
   'notifier',
   'proxy-routes',
   'token-events',
+  'tracing',
   'upstreams',
 ]
 
@@ -207,6 +208,15 @@ describe('architecture', () => {
         assert.ok(compareVersions(version, floor) >= 0, `${path} is ${version}, below ${floor}`)
       }
     }
+  })
+
+  it('tells those releases in docs/security-model.md', () => {
+    const page = readFileSync(join(root, 'docs/security-model.md'), 'utf8')
+    const told = [...page.matchAll(/^\| `([^`]+)` \| (\d+\.\d+\.\d+) \|/gm)].map(([, name = '', floor]) => [
+      name,
+      floor,
+    ])
+    assert.deepEqual(Object.fromEntries(told), versionFloors)
   })
 
   it('has one copy of undici, so that every connection comes from the client that was checked', () => {
