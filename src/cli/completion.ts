@@ -70,12 +70,14 @@ compdef _bearer_sidecar bearer-sidecar
 
 function fish(table: readonly CommandEntry[]): string {
   const quoted = (text: string) => text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")
-  const lines = table.flatMap(({ name, summary, options }) => [
+  const inside = (name: string) => `complete -c bearer-sidecar -n '__fish_seen_subcommand_from ${name}'`
+  const lines = table.flatMap(({ name, summary, options, subcommands }) => [
     `complete -c bearer-sidecar -n __fish_use_subcommand -a ${name} -d '${quoted(summary)}'`,
-    ...options.map(
-      (option) =>
-        `complete -c bearer-sidecar -n '__fish_seen_subcommand_from ${name}' -l ${option.replace(/^--/, '')}${/^--(config|dir)$/.test(option) ? ' -r -F' : ''}`,
-    ),
+    ...subcommands.map((subcommand) => `${inside(name)} -a ${subcommand}`),
+    ...options.map((option) => {
+      const file = /^--(config|dir)$/.test(option) ? ' -r -F' : ''
+      return `${inside(name)} -l ${option.replace(/^--/, '')}${file}`
+    }),
   ])
   return `# fish completion for bearer-sidecar; to use it: bearer-sidecar completion fish | source
 complete -c bearer-sidecar -f

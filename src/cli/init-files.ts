@@ -4,7 +4,7 @@ import type { InitCredential, InitField } from './init-plan.ts'
 export type InitAnswers = ReadonlyMap<string, string>
 
 /** The variable of the key that seals the token files. */
-export const keyVariable = 'BEARER_SIDECAR_KEY'
+const keyVariable = 'BEARER_SIDECAR_KEY'
 
 /** bearer-sidecar.yaml: no value of the person's is in it, so it may go into version control. */
 export function configText(credentials: readonly InitCredential[]): string {

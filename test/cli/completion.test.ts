@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import test from 'node:test'
 import { completion, type CommandEntry } from '../../src/cli/completion.ts'
+import { tempDir } from '../helpers/temp-dir.ts'
 import { terminal } from './fixture.ts'
 
 const table: CommandEntry[] = [
@@ -34,18 +37,29 @@ test('bash completes commands, their options and what follows config', () => {
   assert.deepEqual(offered('bearer-sidecar', 'config', ''), ['print', 'schema'])
 })
 
-for (const shell of ['zsh', 'fish']) {
-  const missing = spawnSync(shell, ['--version']).error !== undefined
-  test(
-    `the script for ${shell} can be read by it`,
-    { skip: missing && `no ${shell} here; apt-get install ${shell}` },
-    () => {
-      const { status, stderr } = spawnSync(shell, ['-n'], { input: script(shell), encoding: 'utf8' })
-      assert.equal(stderr, '')
-      assert.equal(status, 0)
-    },
-  )
-}
+const missing = (shell: string) =>
+  spawnSync(shell, ['--version']).error !== undefined && `no ${shell} here; on Debian: apt-get install ${shell}`
+
+test('zsh can read its script', { skip: missing('zsh') }, () => {
+  const { status, stderr } = spawnSync('zsh', ['-n'], { input: script('zsh'), encoding: 'utf8' })
+  assert.equal(stderr, '')
+  assert.equal(status, 0)
+})
+
+test('fish completes commands with their summaries, and their options', { skip: missing('fish') }, (t) => {
+  const file = join(tempDir(t), 'completion.fish')
+  writeFileSync(file, script('fish'))
+  const offer = (line: string) => {
+    const { stdout, stderr } = spawnSync('fish', ['--no-config', '-c', `source ${file}; complete -C "${line}"`], {
+      encoding: 'utf8',
+    })
+    assert.equal(stderr, '')
+    return stdout.split('\n').filter((text) => text !== '')
+  }
+  assert.deepEqual(offer('bearer-sidecar sta'), ["start\trun: the sidecar's", 'status\tshow'])
+  assert.deepEqual(offer('bearer-sidecar status --j'), ['--json'])
+  assert.deepEqual(offer('bearer-sidecar config '), ['print', 'schema'])
+})
 
 test('quotes and colons in a summary are written as each shell wants them', () => {
   assert.match(script('zsh'), /'start:run\\: the sidecar'\\''s'/)
