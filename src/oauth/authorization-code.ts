@@ -29,7 +29,7 @@ export async function authorizationRequest(
     redirect_uri: redirectUri,
     state,
   }
-  if (config.scopes.length > 0) params['scope'] = config.scopes.join(' ')
+  if (config.scopes.length > 0) params['scope'] = config.scopes.join(config.scopeSeparator)
   if (codeVerifier !== undefined) {
     params['code_challenge'] = await calculatePKCECodeChallenge(codeVerifier)
     params['code_challenge_method'] = 'S256'
@@ -51,6 +51,7 @@ export function authorizationCode(config: CredentialConfig, callback: URLSearchP
     if (values.length > 1) throw new LoginError(`The callback holds ${name} more than once.`)
     return values[0]
   }
+  one('state')
   const issuer = one('iss')
   if (issuer !== undefined && !sameOrigin(issuer, config.authorizationUrl, config.tokenUrl)) {
     throw new LoginError(

@@ -1,5 +1,6 @@
 import type { CredentialConfig } from '../config/schema.ts'
-import { TokenSet } from '../tokens/token-set.ts'
+import type { ProxyError } from '../errors.ts'
+import { refreshTokenOnly, TokenSet } from '../tokens/token-set.ts'
 import { parseTokenBody, type TokenBody } from './token-body.ts'
 
 /** What one token request came to. Failures are values: the token manager decides what they mean for the grant. */
@@ -16,6 +17,8 @@ export type TokenOutcome =
       readonly sent: boolean
       readonly error?: string
       readonly retryAfter?: number
+      /** Another credential, whose token authorises this request, has none to give. */
+      readonly blockedBy?: ProxyError | undefined
     }
   /** The bearer of another credential that authorised this request was refused. */
   | { readonly kind: 'authorizer-rejected' }
@@ -35,49 +38,62 @@ export interface TokenHttpAnswer {
 const longestLife = 10 * 365 * 86_400_000
 const longestRetryAfter = 10 * 60_000
 
-/** Errors that providers send instead of RFC 6749's word. HubSpot: {"status":"BAD_REFRESH_TOKEN"}. */
-const synonyms: Readonly<Record<string, FatalError>> = { BAD_REFRESH_TOKEN: 'invalid_grant' }
+/** The last millisecond of the year 9999: later ones have no place in ISO 8601. */
+const latestInstant = Date.parse('9999-12-31T23:59:59.999Z')
+
+/** Errors that end a grant, and what providers send instead of RFC 6749's word. HubSpot: {"status":"BAD_REFRESH_TOKEN"}. */
+const fatalErrors: ReadonlyMap<string, FatalError> = new Map([
+  ['invalid_grant', 'invalid_grant'],
+  ['invalid_client', 'invalid_client'],
+  ['unauthorized_client', 'unauthorized_client'],
+  ['BAD_REFRESH_TOKEN', 'invalid_grant'],
+])
 
 /**
  * Judges the answer to a token request: pure, tolerant of what providers really send (docs/token-answers.md has the table), and
- * never trusting a status alone.
+ * never trusting a status alone. `secrets` are what was sent: an answer that repeats them is not repeated.
  */
 export async function judgeTokenAnswer(
   config: CredentialConfig,
   answer: TokenHttpAnswer,
   now: number,
+  secrets: readonly string[] = [],
 ): Promise<TokenOutcome> {
-  const byCredential = config.clientAuthentication.startsWith('credential:')
-  const transient = (message: string): TokenOutcome => {
+  const { status } = answer
+  const transient = (message: string): Extract<TokenOutcome, { kind: 'transient' }> => {
     const retryAfter = parseRetryAfter(answer.retryAfter, now)
     return { kind: 'transient', message, sent: true, ...(retryAfter !== undefined && { retryAfter }) }
   }
-  if (answer.status >= 300 && answer.status < 400) {
-    return transient(
-      `The token endpoint answered ${answer.status}, a redirect, which is never followed; check tokenUrl.`,
-    )
+  if (status >= 300 && status < 400) {
+    return transient(`The token endpoint answered ${status}, a redirect, which is never followed; check tokenUrl.`)
   }
   if (answer.tooLarge) return transient('The token endpoint answered more than 64 KiB; the answer was not used.')
   const body = await parseTokenBody(answer.body, config.tokenResponse.format)
-  const ok = answer.status >= 200 && answer.status < 300
+  const ok = status >= 200 && status < 300
   const error = body && (ok ? text(body['error']) : errorCode(body))
-  if (body !== undefined && error !== undefined && answer.status < 500) {
-    const fatal = fatalError(error)
-    if (fatal !== undefined) return { kind: 'fatal', error: fatal, message: describe(fatal, body) }
-    if (byCredential && answer.status === 401) return { kind: 'authorizer-rejected' }
-    const outcome = transient(`The token endpoint answered ${answer.status} ${describe(error, body)}`)
-    return outcome.kind === 'transient' ? { ...outcome, error } : outcome
+  const fatal = error !== undefined && status < 500 ? fatalErrors.get(error) : undefined
+  // Where another credential's token authorises the request, a 401 is about that token unless the grant itself is named.
+  if (status === 401 && config.clientAuthentication.startsWith('credential:') && fatal !== 'invalid_grant') {
+    return { kind: 'authorizer-rejected' }
   }
-  if (!ok) {
-    if (byCredential && answer.status === 401) return { kind: 'authorizer-rejected' }
-    return transient(`The token endpoint answered ${answer.status}.`)
+  if (body !== undefined && error !== undefined && status < 500) {
+    const words = describe(fatal ?? error, body, secrets)
+    if (fatal !== undefined) return { kind: 'fatal', error: fatal, message: words }
+    return { ...transient(`The token endpoint answered ${status} ${words}`), error }
   }
-  if (body === undefined)
-    return transient(`The token endpoint answered ${answer.status} with a body that is no token response.`)
+  if (!ok) return transient(`The token endpoint answered ${status}.`)
+  if (body === undefined) {
+    return transient(`The token endpoint answered ${status} with a body that is no token response.`)
+  }
   return (
-    readTokens(config, body, now) ??
-    transient(`The token endpoint answered ${answer.status} without a usable access token.`)
+    readTokens(config, body, now) ?? transient(`The token endpoint answered ${status} without a usable access token.`)
   )
+}
+
+/** The tokens of an answer to a login: also a refresh token alone is worth keeping. undefined when it brought none. */
+export function tokensOf(outcome: TokenOutcome, now: number): TokenSet | undefined {
+  if (outcome.kind === 'success') return outcome.tokens
+  return outcome.kind === 'refresh-token-only' ? refreshTokenOnly(outcome.refreshToken, now) : undefined
 }
 
 /** Reads a token response in the provider's own field names; undefined when it holds no token that could be used. */
@@ -92,7 +108,7 @@ export function readTokens(config: CredentialConfig, body: TokenBody, now: numbe
     const message = 'The token endpoint answered a new refresh token but no usable access token.'
     return { kind: 'refresh-token-only', refreshToken, message }
   }
-  const accessLife = life(fields.expiresIn)
+  const accessLife = life(fields.expiresIn) ?? config.refresh.accessTokenLifetime ?? undefined
   const absolute = fields.expiresAt === null ? undefined : instant(body[fields.expiresAt])
   const refreshLife = life(fields.refreshExpiresIn) ?? config.refresh.refreshTokenLifetime ?? undefined
   return {
@@ -124,10 +140,10 @@ export function instant(value: unknown): number | undefined {
   const number = typeof value === 'string' && /^\d+(\.\d+)?$/.test(value) ? Number(value) : value
   if (typeof number === 'number') {
     if (!Number.isFinite(number) || number <= 0) return undefined
-    return number > 1e11 ? number : number * 1000
+    return Math.min(number > 1e11 ? number : number * 1000, latestInstant)
   }
   const parsed = typeof value === 'string' ? Date.parse(value) : NaN
-  return Number.isNaN(parsed) ? undefined : parsed
+  return Number.isNaN(parsed) ? undefined : Math.min(Math.max(parsed, 0), latestInstant)
 }
 
 /** Milliseconds of a Retry-After field (RFC 9110 section 10.2.3), cut to ten minutes. */
@@ -143,22 +159,23 @@ function errorCode(body: TokenBody): string | undefined {
   const code = text(body['error']) ?? text(body['errorCode']) ?? text(body['code'])
   if (code !== undefined) return code
   const status = text(body['status'])
-  return status !== undefined && status in synonyms ? status : undefined
+  return status !== undefined && fatalErrors.has(status) ? status : undefined
 }
 
-function fatalError(code: string): FatalError | undefined {
-  if (code === 'invalid_grant' || code === 'invalid_client' || code === 'unauthorized_client') return code
-  return synonyms[code]
-}
-
-/** The provider's words, made safe to show: printable, short, and without anything that looks like a token. */
-function describe(error: string, body: TokenBody): string {
+/** The provider's words, made safe to show: printable, short, and without anything that is or looks like a token. */
+function describe(error: string, body: TokenBody, secrets: readonly string[]): string {
+  const clean = (words: string) =>
+    [...secrets, ...secrets.map(encodeURIComponent)]
+      .filter((secret) => secret.length >= shortestSecret)
+      .reduce((rest, secret) => rest.replaceAll(secret, hidden), words)
+      .replace(/[^\x20-\x7e]+/g, ' ')
+      .replace(/[\w+/.=~-]{20,}/g, hidden)
+      .slice(0, 200)
   const description = text(body['error_description']) ?? text(body['message'])
   return description === undefined ? clean(error) : `${clean(error)}: ${clean(description)}`
 }
 
-const clean = (words: string) =>
-  words
-    .replace(/[^\x20-\x7e]+/g, ' ')
-    .replace(/[\w+/.=~-]{20,}/g, '[…]')
-    .slice(0, 200)
+const hidden = '[...]'
+
+/** A client secret such as "demo" would hide half of the words and is none. */
+const shortestSecret = 6

@@ -26,9 +26,14 @@ function sniff(body: string): 'json' | 'xml' | 'form' {
 }
 
 function parseJson(body: string): TokenBody | undefined {
+  const value = jsonValue(body) ?? jsonValue(body.replace(/([:\[,]\s*)(?:NaN|-?Infinity)(?=\s*[,}\]])/g, '$1null'))
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as TokenBody) : undefined
+}
+
+/** undefined when it can't be parsed. Python writes NaN and Infinity, which JSON does not know: no reason to lose the tokens beside them. */
+function jsonValue(body: string): unknown {
   try {
-    const value: unknown = JSON.parse(body)
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as TokenBody) : undefined
+    return JSON.parse(body)
   } catch {
     return undefined
   }
@@ -48,14 +53,18 @@ async function parseXml(body: string): Promise<TokenBody | undefined> {
     processEntities: false,
     removeNSPrefix: true,
   })
-  const document = parser.parse(body) as Record<string, unknown>
+  let document: Record<string, unknown>
+  try {
+    document = parser.parse(body) as Record<string, unknown>
+  } catch {
+    return undefined
+  }
   const roots = Object.entries(document).filter(([name]) => !name.startsWith('?'))
   const [root] = roots
   // The parser closes open elements by itself: a body that was cut off would give a shortened token.
-  const complete =
-    root !== undefined && roots.length === 1 && new RegExp(`</(?:[\\w.-]+:)?${root[0]}\\s*>\\s*$`).test(body)
-  if (!complete) return undefined
-  const fields = typeof root[1] === 'object' && root[1] !== null ? root[1] : { [root[0]]: root[1] }
+  const last = /<\/(?:[^\s:>/]+:)?([^\s:>/]+)\s*>\s*$/.exec(body)?.[1]
+  if (root === undefined || roots.length !== 1 || last !== root[0]) return undefined
+  const fields = isElement(root[1]) ? innermost(root[1]) : { [root[0]]: root[1] }
   return Object.fromEntries(
     Object.entries(fields)
       .filter((entry): entry is [string, string] => typeof entry[1] === 'string')
@@ -63,7 +72,22 @@ async function parseXml(body: string): Promise<TokenBody | undefined> {
   )
 }
 
+function innermost(element: Record<string, unknown>): Record<string, unknown> {
+  const [only, ...others] = Object.values(element)
+  return others.length === 0 && isElement(only) ? innermost(only) : element
+}
+
+const isElement = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
 const xmlEntities: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" }
 
 const unescapeXml = (text: string) =>
-  text.replace(/&(amp|lt|gt|quot|apos);/g, (_, name: string) => xmlEntities[name] ?? '')
+  text.replace(
+    /&(?:(amp|lt|gt|quot|apos)|#(\d{1,7})|#x([\da-f]{1,6}));/gi,
+    (whole, name?: string, decimal?: string, hex?: string) => {
+      if (name !== undefined) return xmlEntities[name.toLowerCase()] ?? whole
+      const code = decimal === undefined ? parseInt(hex ?? '', 16) : Number(decimal)
+      return code > 0 && code <= 0x10ffff ? String.fromCodePoint(code) : whole
+    },
+  )

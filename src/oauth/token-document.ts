@@ -16,14 +16,14 @@ export async function importedTokens(
   document: string | TokenBody,
   now: number,
 ): Promise<TokenSet> {
-  const body = typeof document === 'string' ? await parseDocument(document.trim()) : document
+  const body = typeof document === 'string' ? await parseDocument(config, document.trim()) : document
   if (typeof body === 'string') return refreshTokenOnly(body, now, assumedExpiry(config, now))
   const { fields } = config.tokenResponse
-  const refreshToken = fields.refreshToken === null ? undefined : body[fields.refreshToken]
-  if (body[fields.accessToken] === undefined && typeof refreshToken === 'string' && refreshToken !== '') {
-    return refreshTokenOnly(refreshToken, now, ownTimes(body).refreshExpiresAt ?? assumedExpiry(config, now))
-  }
+  const own = ownTimes(body)
   const outcome = readTokens(config, body, now)
+  if (outcome?.kind === 'refresh-token-only') {
+    return refreshTokenOnly(outcome.refreshToken, now, own.refreshExpiresAt ?? assumedExpiry(config, now))
+  }
   if (outcome?.kind !== 'success') {
     const names = [fields.accessToken, fields.refreshToken].filter((name) => name !== null).join(' or ')
     throw new LoginError(
@@ -31,12 +31,13 @@ export async function importedTokens(
     )
   }
   const { tokens } = outcome
-  const own = ownTimes(body)
   // A pushed or exported token may have expired on its way: its absolute expiry stands even when it is past.
   const stated = fields.expiresAt === null ? undefined : instant(body[fields.expiresAt])
   return new TokenSet({
     ...fieldsOf(tokens),
-    issuedAt: own.issuedAt ?? now,
+    issuedAt: Math.min(own.issuedAt ?? now, now),
+    // As new as the import: it is what a person decided last.
+    refreshIssuedAt: tokens.refreshIssuedAt,
     expiresAt: own.expiresAt ?? stated ?? tokens.expiresAt,
     refreshExpiresAt: own.refreshExpiresAt ?? tokens.refreshExpiresAt,
   })
@@ -58,15 +59,22 @@ export function exportedTokens(config: CredentialConfig, tokens: TokenSet, now: 
     ...(fields.refreshExpiresIn !== null &&
       refreshExpiresAt !== undefined && { [fields.refreshExpiresIn]: seconds(refreshExpiresAt) }),
     ...(tokens.scope !== undefined && { scope: tokens.scope }),
-    [ownMember]: { issuedAt: iso(issuedAt), expiresAt: iso(expiresAt), refreshExpiresAt: iso(refreshExpiresAt) },
+    [ownMember]: {
+      issuedAt: iso(issuedAt),
+      expiresAt: iso(expiresAt),
+      refreshExpiresAt: iso(refreshExpiresAt),
+    },
   }
 }
 
-async function parseDocument(text: string): Promise<string | TokenBody> {
+async function parseDocument(config: CredentialConfig, text: string): Promise<string | TokenBody> {
   if (text === '')
     throw new LoginError('Nothing came on standard input: give a refresh token or a JSON token response.')
-  if (!/^[{<]/.test(text)) {
-    if (/\s/.test(text)) throw new LoginError('The input is neither a single refresh token nor a JSON token response.')
+  const { accessToken, refreshToken } = config.tokenResponse.fields
+  const form = [accessToken, refreshToken].some((name) => name !== null && `&${text}`.includes(`&${name}=`))
+  if (!form && !/^[{<]/.test(text)) {
+    if (/^["[]|\s/.test(text))
+      throw new LoginError('The input is neither a single refresh token nor a JSON token response.')
     return text
   }
   const body = await parseTokenBody(text, 'auto')
@@ -75,23 +83,20 @@ async function parseDocument(text: string): Promise<string | TokenBody> {
   return body
 }
 
-function ownTimes(body: TokenBody): {
-  issuedAt?: number | undefined
-  expiresAt?: number | undefined
-  refreshExpiresAt?: number | undefined
-} {
+type OwnTimes = Partial<Record<'issuedAt' | 'expiresAt' | 'refreshExpiresAt', number | undefined>>
+
+function ownTimes(body: TokenBody): OwnTimes {
   const own = body[ownMember]
   if (typeof own !== 'object' || own === null) return {}
-  const at = (name: string) => instant((own as TokenBody)[name])
-  return { issuedAt: at('issuedAt'), expiresAt: at('expiresAt'), refreshExpiresAt: at('refreshExpiresAt') }
+  const at = (name: keyof OwnTimes) => instant((own as TokenBody)[name])
+  return {
+    issuedAt: at('issuedAt'),
+    expiresAt: at('expiresAt'),
+    refreshExpiresAt: at('refreshExpiresAt'),
+  }
 }
 
 const assumedExpiry = (config: CredentialConfig, now: number) =>
   config.refresh.refreshTokenLifetime === null ? undefined : now + config.refresh.refreshTokenLifetime
 
-const fieldsOf = ({ accessToken, refreshToken, refreshIssuedAt, scope }: TokenSet) => ({
-  accessToken,
-  refreshToken,
-  refreshIssuedAt,
-  scope,
-})
+const fieldsOf = ({ accessToken, refreshToken, scope }: TokenSet) => ({ accessToken, refreshToken, scope })

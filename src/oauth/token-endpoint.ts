@@ -1,8 +1,8 @@
-import { rootCertificates } from 'node:tls'
+import { getCACertificates } from 'node:tls'
 import type { Dispatcher } from 'undici'
 import type { Clock } from '../clock.ts'
 import type { CredentialConfig } from '../config/schema.ts'
-import { describeError } from '../errors.ts'
+import { describeError, ProxyError } from '../errors.ts'
 import type { TokenSource } from '../tokens/token-source.ts'
 import type { TokenSet } from '../tokens/token-set.ts'
 import { judgeTokenAnswer, type TokenHttpAnswer, type TokenOutcome } from './token-answer.ts'
@@ -30,30 +30,29 @@ export class TokenEndpoint {
     this.#authorizer = authorizer
   }
 
-  /** Never rejects for what the provider or the network did; rejects with ProxyError when the authorising credential has no token. */
+  /** Never rejects for what the provider, the network or the authorising credential did. */
   async request(grant: TokenGrant): Promise<TokenOutcome> {
-    const bearer = await this.#authorizer?.token(this.#config.refresh.timeout)
-    const outcome = await this.#attempt(grant, bearer)
-    if (outcome.kind !== 'authorizer-rejected') return outcome
-    // The refusal speaks about the other credential's token, so ours was not spent: renew that one and ask once more.
-    const renewed = bearer && (await this.#renewAuthorizer(bearer))
-    const second = renewed && (await this.#attempt(grant, renewed))
-    if (second !== undefined && second.kind !== 'authorizer-rejected') return second
-    if (renewed !== undefined) this.#authorizer?.distrust(renewed)
-    const other = this.#authorizer?.credential ?? 'the authorising credential'
-    return {
-      kind: 'transient',
-      sent: true,
-      message: `The token endpoint refused the token of ${other}, which authorises this request.`,
+    if (this.#authorizer === undefined) return this.#attempt(grant, undefined)
+    let bearer: TokenSet
+    try {
+      bearer = await this.#authorizer.token(this.#config.refresh.timeout)
+    } catch (error) {
+      const message = `Credential ${this.#authorizer.credential}, whose token authorises this request, has none: ${describeError(error)}`
+      return { kind: 'transient', sent: false, message, blockedBy: error instanceof ProxyError ? error : undefined }
     }
+    return this.#authorizedAttempt(grant, bearer, this.#authorizer)
   }
 
-  async #renewAuthorizer(rejected: TokenSet): Promise<TokenSet | undefined> {
-    try {
-      return await this.#authorizer?.renew(rejected, 'always')
-    } catch {
-      return undefined
-    }
+  /** A refusal of the other credential's token says that ours was not spent: that one is renewed, and the request made once more. */
+  async #authorizedAttempt(grant: TokenGrant, bearer: TokenSet, authorizer: TokenSource): Promise<TokenOutcome> {
+    const outcome = await this.#attempt(grant, bearer)
+    if (outcome.kind !== 'authorizer-rejected') return outcome
+    const renewed = await renewedToken(authorizer, bearer)
+    const second = renewed && (await this.#attempt(grant, renewed))
+    if (second !== undefined && second.kind !== 'authorizer-rejected') return second
+    if (renewed !== undefined) authorizer.distrust(renewed)
+    const message = `The token endpoint refused the token of ${authorizer.credential}, which authorises this request.`
+    return { kind: 'transient', sent: false, message }
   }
 
   async #attempt(grant: TokenGrant, bearer: TokenSet | undefined): Promise<TokenOutcome> {
@@ -67,8 +66,21 @@ export class TokenEndpoint {
         message: transportMessage(error, this.#config.refresh.timeout),
       }
     }
-    return judgeTokenAnswer(this.#config, answer, this.#clock.now())
+    return judgeTokenAnswer(this.#config, answer, this.#clock.now(), secretsOf(this.#config, grant, bearer))
   }
+}
+
+async function renewedToken(source: TokenSource, rejected: TokenSet): Promise<TokenSet | undefined> {
+  try {
+    return await source.renew(rejected, 'always')
+  } catch {
+    return undefined
+  }
+}
+
+function secretsOf({ clientSecret }: CredentialConfig, grant: TokenGrant, bearer: TokenSet | undefined): string[] {
+  const sent = Object.entries(grant).flatMap(([name, value]) => (name === 'type' ? [] : [value]))
+  return [clientSecret, bearer?.accessToken, ...sent].filter((value) => typeof value === 'string')
 }
 
 /** A form POST to another endpoint of the same authorization server, with the same client authentication. undefined = no usable answer. */
@@ -120,7 +132,7 @@ async function openDispatcher(config: CredentialConfig): Promise<Dispatcher> {
   const connect = {
     rejectUnauthorized: true,
     timeout: config.refresh.timeout,
-    ...(ca !== null && { ca: [...rootCertificates, ca] }),
+    ...(ca !== null && { ca: [...getCACertificates('default'), ca] }),
     ...(cert !== null && { cert }),
     ...(key !== null && { key }),
   }

@@ -34,7 +34,7 @@ export function tokenHttpRequest(
   Object.assign(params, grantParams(config, grant), tokenRequest.params)
   if (grant.type === 'refresh_token') Object.assign(params, tokenRequest.refreshParams)
 
-  const headers: Record<string, string> = { accept: 'application/json' }
+  const headers: Record<string, string> = { ...plainAnswer }
   for (const [name, value] of Object.entries(tokenRequest.headers))
     headers[name.toLowerCase()] = value.replaceAll('{uuid}', () => randomUUID())
   authenticate(config, params, headers, bearer)
@@ -54,13 +54,13 @@ export function authenticatedForm(
   params: Readonly<Record<string, string>>,
 ): TokenHttpRequest {
   const all: Record<string, string> = { client_id: config.clientId ?? '', ...params }
-  const headers: Record<string, string> = {
-    accept: 'application/json',
-    'content-type': 'application/x-www-form-urlencoded',
-  }
+  const headers: Record<string, string> = { ...plainAnswer, 'content-type': 'application/x-www-form-urlencoded' }
   authenticate(config, all, headers, undefined)
   return { url, headers, body: new URLSearchParams(all).toString() }
 }
+
+/** RFC 9110 section 12.5.3: without Accept-Encoding any coding would do, and a token that can't be decoded is lost. */
+const plainAnswer: Readonly<Record<string, string>> = { accept: 'application/json', 'accept-encoding': 'identity' }
 
 function grantType(grant: TokenGrant): string {
   return grant.type === 'device_code' ? 'urn:ietf:params:oauth:grant-type:device_code' : grant.type
@@ -77,7 +77,7 @@ function grantParams(config: CredentialConfig, grant: TokenGrant): Record<string
       }
     }
     case 'client_credentials':
-      return config.scopes.length > 0 ? { scope: config.scopes.join(' ') } : {}
+      return config.scopes.length > 0 ? { scope: config.scopes.join(config.scopeSeparator) } : {}
     case 'authorization_code':
       return {
         code: grant.code,

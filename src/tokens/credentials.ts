@@ -52,7 +52,11 @@ export interface Credentials {
   /** Refreshes now, past any back-off. Rejects when no usable token came. */
   refresh(name: string, subject?: string): Promise<CredentialStatus>
   /** Takes a token response in the provider's own field names, or a bare refresh token. In effect at once, saved before it resolves. */
-  adopt(name: string, subject: string | undefined, document: string | Readonly<Record<string, unknown>>): Promise<CredentialStatus>
+  adopt(
+    name: string,
+    subject: string | undefined,
+    document: string | Readonly<Record<string, unknown>>,
+  ): Promise<CredentialStatus>
   /** Removes the tokens; the config's seed does not come back. */
   forget(name: string, subject?: string): Promise<void>
   /** The stored grant as a token response document that adopt() takes in any store. */

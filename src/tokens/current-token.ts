@@ -36,22 +36,36 @@ export class CurrentToken {
 
   isLive(set: TokenSet): boolean {
     if (set.accessToken === '' || set.expired(this.#clock.now())) return false
-    return set !== this.#set || this.#clock.monotonic() < this.#expiresMonotonic
+    return !same(set, this.#set) || this.#clock.monotonic() < this.#expiresMonotonic
   }
 
   /** Live, and not yet inside its early window. */
   isFresh(set: TokenSet, early: number): boolean {
-    return this.isLive(set) && this.#clock.now() < set.refreshAt(early)
+    if (!this.isLive(set) || this.#clock.now() >= set.refreshAt(early)) return false
+    return !same(set, this.#set) || this.#clock.monotonic() < this.#freshUntilMonotonic
   }
 
   /** Takes another set; `early` in milliseconds before expiry. */
   replace(set: TokenSet | undefined, early: number): void {
     const next = set?.accessToken === '' ? undefined : set
-    if (next !== this.#set) this.used = false
+    // The same token read again keeps its monotonic end: the wall clock may have been set back since it came.
+    if (!same(next, this.#set)) {
+      this.used = false
+      this.#expiresMonotonic = this.#clock.monotonic() + (next === undefined ? 0 : this.#timeLeft(next))
+    }
     this.#set = next
-    const ahead = this.#clock.monotonic() - this.#clock.now()
     this.#freshUntil = next?.refreshAt(early) ?? 0
-    this.#freshUntilMonotonic = this.#freshUntil + ahead
-    this.#expiresMonotonic = (next?.expiresAt ?? Infinity) + ahead
+    const window = next?.expiresAt === undefined ? 0 : next.expiresAt - this.#freshUntil
+    this.#freshUntilMonotonic = this.#expiresMonotonic - window
+  }
+
+  /** Never more than the whole life: a token from the future was issued before the clock was set back. */
+  #timeLeft(set: TokenSet): number {
+    return set.expiresAt === undefined
+      ? Infinity
+      : Math.min(set.expiresAt - this.#clock.now(), set.lifetime ?? Infinity)
   }
 }
+
+const same = (a: TokenSet | undefined, b: TokenSet | undefined) =>
+  a === b || (a?.accessToken === b?.accessToken && a?.expiresAt === b?.expiresAt)

@@ -1,7 +1,16 @@
 import type { Clock } from '../clock.ts'
 import { describeError } from '../errors.ts'
-import { StoreError, type GrantId, type Lease, type TokenStore, type Version } from '../stores/token-store.ts'
+import {
+  StoreError,
+  type GrantId,
+  type Lease,
+  type Stored,
+  type TokenStore,
+  type Version,
+} from '../stores/token-store.ts'
 import { emptyGrant, type Grant } from './grant.ts'
+import type { TokenSet } from './token-set.ts'
+import { Turnstile } from './turnstile.ts'
 
 /** Waits between tries to save what could not be saved, in milliseconds. */
 const firstFlushDelay = 500
@@ -16,15 +25,26 @@ export class GrantRecord {
   readonly #store: TokenStore
   readonly #clock: Clock
   readonly #onSavedState: (unsaved: boolean, message: string | undefined) => void
+  readonly #writes = new Turnstile()
   #grant: Grant = emptyGrant
   #version: Version | undefined
   #loaded = false
   #unsaved = false
+  /** Counts what was learnt, so that a load that began before is not taken for newer. */
+  #changes = 0
   #flushFailures = 0
   #flushing: Promise<boolean> | undefined
   #cancelFlush: (() => void) | undefined
+  /** Outlives its refresh while that left something unsaved. */
+  #lease: Lease | undefined
+  #closed = false
 
-  constructor(id: GrantId, store: TokenStore, clock: Clock, onSavedState: (unsaved: boolean, message: string | undefined) => void) {
+  constructor(
+    id: GrantId,
+    store: TokenStore,
+    clock: Clock,
+    onSavedState: (unsaved: boolean, message: string | undefined) => void,
+  ) {
     this.id = id
     this.#store = store
     this.#clock = clock
@@ -50,107 +70,154 @@ export class GrantRecord {
 
   /** Takes over what the store holds. Returns whether it differs from what was known. Rejects with StoreError. */
   async load(): Promise<boolean> {
-    const stored = await this.#store.load(this.id)
-    if (this.#unsaved) return false
-    const first = !this.#loaded
-    this.#loaded = true
-    if (stored === undefined) {
-      // A document that vanished is no logout: what is in memory may be the only copy, so it is written again.
-      if (this.#version !== undefined && this.#grant.tokens !== undefined) {
-        this.#version = undefined
-        this.hold(this.#grant)
-      }
-      return first
+    for (;;) {
+      const before = this.#changes
+      const stored = await this.#store.load(this.id)
+      if (before === this.#changes) return this.#takeOver(stored)
     }
-    if (stored.version === this.#version) return false
-    this.#version = stored.version
-    this.#grant = stored.grant
-    return true
   }
 
   /** Saves, and only then makes it the known grant. Rejects with StoreError and changes nothing when it could not be saved. */
-  async save(grant: Grant): Promise<void> {
-    this.#version = await this.#store.save(this.id, grant, this.#version)
-    this.#grant = grant
-    this.#loaded = true
-    if (this.#unsaved) this.#setUnsaved(false, undefined)
+  save(grant: Grant): Promise<void> {
+    return this.#writes.enter(() => this.#write(grant))
+  }
+
+  /**
+   * Saves what a person decided, whatever the store holds by now: the change is made to that, or to what is held unsaved. Rejects with
+   * StoreError and changes nothing when it could not be saved.
+   */
+  replace(change: (grant: Grant) => Grant): Promise<void> {
+    return this.#writes.enter(async () => {
+      for (let turn = 1; ; turn++) {
+        const stored = await this.#store.load(this.id)
+        const known = stored === undefined || this.#unsaved ? this.#grant : stored.grant
+        this.#learn(stored?.version, known)
+        try {
+          await this.#write(change(known))
+          return
+        } catch (error) {
+          if (!isConflict(error) || turn === 3) throw error
+        }
+      }
+    })
   }
 
   /** Keeps a grant that the store did not take, and goes on trying to save it. */
   hold(grant: Grant, cause?: unknown): void {
-    this.#grant = grant
+    this.#learn(this.#version, grant)
     this.#loaded = true
     this.#setUnsaved(true, describeError(cause))
     this.#scheduleFlush()
   }
 
   /** Keeps a grant in memory alone: for one that can be had again at no cost. */
-  adoptUnsaved(grant: Grant): void {
-    this.#grant = grant
+  keepInMemory(grant: Grant): void {
+    this.#learn(this.#version, grant)
     this.#loaded = true
   }
 
   /** Tries to save what is held. Resolves to whether nothing is left unsaved; never rejects. */
   flush(): Promise<boolean> {
     if (!this.#unsaved) return Promise.resolve(true)
-    this.#flushing ??= this.#flushOnce().finally(() => (this.#flushing = undefined))
+    this.#flushing ??= this.#writes.enter(() => this.#flushOnce()).finally(() => (this.#flushing = undefined))
     return this.#flushing
   }
 
-  acquire(patience: number): Promise<Lease> {
+  async acquire(patience: number): Promise<Lease> {
+    const kept = this.#lease
+    this.#lease = undefined
+    if (kept !== undefined && !kept.lost.aborted) return kept
+    await kept?.release()
     return this.#store.acquire(this.id, patience)
   }
 
-  /** Removes the document. Rejects with StoreError. */
-  async remove(): Promise<void> {
-    await this.#store.delete(this.id)
-    this.#version = undefined
-    this.#grant = emptyGrant
+  /** Gives the lease back; while something is unsaved not before it is saved, or others would present the refresh token that was spent for it. */
+  async release(lease: Lease): Promise<void> {
+    if (this.#unsaved && !this.#closed) this.#lease = lease
+    else await lease.release()
   }
 
-  /** Stops the timer; what is held stays held. */
+  /** No timer runs from here on; what is held stays held. */
   close(): void {
-    this.#cancelFlush?.()
-    this.#cancelFlush = undefined
+    this.#closed = true
+    this.#stopTimer()
+    this.#releaseKept()
+  }
+
+  /** Back in use after close(). */
+  reopen(): void {
+    this.#closed = false
+    if (this.#unsaved) this.#scheduleFlush()
+  }
+
+  #takeOver(stored: Stored | undefined): boolean {
+    const first = !this.#loaded
+    this.#loaded = true
+    if (this.#unsaved) return false
+    if (stored === undefined) {
+      const known = this.#version !== undefined
+      this.#version = undefined
+      // A document that vanished is no logout (that leaves an empty one): what is in memory may be the only copy, so it is written again.
+      if (known && this.#grant.tokens?.refreshToken !== undefined) this.hold(this.#grant)
+      return first
+    }
+    if (stored.version === this.#version) return false
+    this.#learn(stored.version, stored.grant)
+    return true
+  }
+
+  async #write(grant: Grant): Promise<void> {
+    const before = this.#grant
+    const version = await this.#store.save(this.id, grant, this.#version)
+    // What hold() brought meanwhile is newer, and its turn comes.
+    const current = this.#grant === before
+    this.#learn(version, current ? grant : this.#grant)
+    this.#loaded = true
+    if (current && this.#unsaved) this.#setUnsaved(false, undefined)
+  }
+
+  #learn(version: Version | undefined, grant: Grant): void {
+    this.#changes++
+    this.#version = version
+    this.#grant = grant
   }
 
   async #flushOnce(): Promise<boolean> {
-    const held = this.#grant
+    if (!this.#unsaved) return true
     try {
-      await this.#saveOver(held)
+      await this.#writeOver(this.#grant)
       this.#flushFailures = 0
-      return true
     } catch (error) {
       this.#flushFailures++
       this.#setUnsaved(true, describeError(error))
       this.#scheduleFlush()
-      return false
     }
+    return !this.#unsaved
   }
 
-  /**
-   * On a conflict the document was written by somebody else since: a newer token set (a login, a rotation elsewhere) wins over ours,
-   * anything else is overwritten.
-   */
-  async #saveOver(held: Grant): Promise<void> {
+  /** On a conflict the document was written by somebody else since: what is newer there stays, anything else is overwritten. */
+  async #writeOver(held: Grant): Promise<void> {
     try {
-      await this.save(held)
+      await this.#write(held)
     } catch (error) {
-      if (!(error instanceof StoreError) || error.fault !== 'conflict') throw error
+      if (!isConflict(error)) throw error
       const stored = await this.#store.load(this.id)
-      const newer = stored?.grant.tokens !== undefined && stored.grant.tokens.issuedAt > (held.tokens?.issuedAt ?? 0)
-      this.#version = stored?.version
-      if (newer) {
-        this.#grant = stored.grant
+      if (this.#grant !== held) return
+      if (stored !== undefined && supersedes(stored.grant, held)) {
+        this.#learn(stored.version, stored.grant)
         this.#setUnsaved(false, undefined)
         return
       }
-      await this.save(held)
+      this.#learn(stored?.version, {
+        ...held,
+        usedSeeds: [...new Set([...(stored?.grant.usedSeeds ?? []), ...held.usedSeeds])],
+      })
+      await this.#write(this.#grant)
     }
   }
 
   #scheduleFlush(): void {
-    if (this.#cancelFlush !== undefined) return
+    if (this.#cancelFlush !== undefined || this.#closed) return
     const delay = Math.min(firstFlushDelay * 2 ** this.#flushFailures, longestFlushDelay)
     this.#cancelFlush = this.#clock.schedule(delay, () => {
       this.#cancelFlush = undefined
@@ -158,10 +225,32 @@ export class GrantRecord {
     })
   }
 
+  #stopTimer(): void {
+    this.#cancelFlush?.()
+    this.#cancelFlush = undefined
+  }
+
+  #releaseKept(): void {
+    void this.#lease?.release()
+    this.#lease = undefined
+  }
+
   #setUnsaved(unsaved: boolean, message: string | undefined): void {
     const before = this.#unsaved
     this.#unsaved = unsaved
-    if (!unsaved) this.close()
+    if (!unsaved) {
+      this.#stopTimer()
+      this.#releaseKept()
+    }
     if (before !== unsaved) this.#onSavedState(unsaved, message)
   }
 }
+
+export const isConflict = (error: unknown) => error instanceof StoreError && error.fault === 'conflict'
+
+/** A later login or rotation, or a grant that a person had forgotten. */
+function supersedes(stored: Grant, held: Grant): boolean {
+  return stored.tokens === undefined || changedAt(stored.tokens) > changedAt(held.tokens)
+}
+
+const changedAt = (tokens: TokenSet | undefined) => Math.max(tokens?.issuedAt ?? 0, tokens?.refreshIssuedAt ?? 0)

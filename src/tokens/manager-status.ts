@@ -1,18 +1,30 @@
 import type { CredentialConfig } from '../config/schema.ts'
+import type { ProxyError } from '../errors.ts'
 import type { GrantId } from '../stores/token-store.ts'
 import type { CredentialState, CredentialStatus } from './credentials.ts'
-import { fingerprint, maxHistory, type Grant, type RefreshRecord } from './grant.ts'
+import { maxHistory, type Grant, type RefreshRecord } from './grant.ts'
+import { command, loginCommand } from './next-step.ts'
+import { alive, seedOf, unusedSeed } from './seed.ts'
 import type { TokenSet } from './token-set.ts'
 
 /** What stands between the manager and a fresh token. */
 export type Trouble =
   | { readonly fatal: true; readonly error: string; readonly message: string; readonly at: number }
-  | { readonly fatal: false; readonly what: 'token endpoint' | 'store'; readonly message: string; readonly at: number }
+  | {
+      readonly fatal: false
+      readonly what: 'token endpoint' | 'store'
+      readonly message: string
+      readonly at: number
+      /** Another credential, whose token must authorise the request, has none: what its callers are told. */
+      readonly blockedBy?: ProxyError | undefined
+    }
 
 export interface ManagerFacts {
   readonly id: GrantId
   readonly config: CredentialConfig
   readonly grant: Grant
+  /** False until the store was read: then nobody knows what there is. */
+  readonly loaded: boolean
   /** The token that would be served now. */
   readonly current: TokenSet | undefined
   readonly unsaved: boolean
@@ -25,7 +37,7 @@ export interface ManagerFacts {
 /** What may be shown of a credential: pure, and without a secret. */
 export function credentialStatus(facts: ManagerFacts): CredentialStatus {
   const { id, config, grant, trouble, unsaved } = facts
-  const refreshable = canRefresh(config, grant)
+  const refreshable = canRefresh(config, id, grant)
   const state = stateOf(facts, refreshable)
   const history = [...grant.history, ...facts.failed].sort((a, b) => a.at - b.at).slice(-maxHistory)
   const last = history.at(-1)
@@ -36,9 +48,11 @@ export function credentialStatus(facts: ManagerFacts): CredentialStatus {
     state,
     accessTokenExpiresAt: time(grant.tokens?.accessToken === '' ? undefined : grant.tokens?.expiresAt),
     refreshTokenExpiresAt: time(grant.tokens?.refreshExpiresAt),
-    lastRefresh: last === undefined ? null : { at: new Date(last.at).toISOString(), reason: last.reason, outcome: last.outcome },
+    lastRefresh:
+      last === undefined ? null : { at: new Date(last.at).toISOString(), reason: last.reason, outcome: last.outcome },
     unsaved,
-    lastError: trouble?.message ?? (unsaved ? 'The newest token set is held in memory only: the store does not take it.' : null),
+    lastError:
+      trouble?.message ?? (unsaved ? 'The newest token set is held in memory only: the store does not take it.' : null),
     nextStep: nextStep(facts, state),
     accessTokenIssuedAt: time(grant.tokens?.accessToken === '' ? undefined : grant.tokens?.issuedAt),
     retryAt: time(trouble?.fatal === false ? facts.retryAt : undefined),
@@ -48,30 +62,25 @@ export function credentialStatus(facts: ManagerFacts): CredentialStatus {
   }
 }
 
-function stateOf({ trouble, unsaved, current }: ManagerFacts, refreshable: boolean): CredentialState {
+function stateOf({ trouble, unsaved, current, loaded }: ManagerFacts, refreshable: boolean): CredentialState {
   if (trouble?.fatal === true) return 'reauthorization_required'
-  if (current === undefined && !refreshable) return 'login_required'
+  if (current === undefined && !refreshable) return loaded ? 'login_required' : 'degraded'
   return trouble !== undefined || unsaved ? 'degraded' : 'active'
 }
 
 /** Whether a token request can be made without a person. */
-export function canRefresh(config: CredentialConfig, grant: Grant): boolean {
-  if (config.grant === 'client_credentials') return true
-  const stored = grant.tokens?.refreshToken
-  if (stored !== undefined && grant.death?.fingerprint !== fingerprint(stored)) return true
-  return config.refreshToken !== null && !grant.usedSeeds.includes(fingerprint(config.refreshToken))
+export function canRefresh(config: CredentialConfig, id: GrantId, grant: Grant): boolean {
+  return config.grant === 'client_credentials' || alive(grant) || unusedSeed(grant, seedOf(config, id)) !== undefined
 }
 
 function nextStep({ id, trouble, unsaved, config }: ManagerFacts, state: CredentialState): string | null {
-  const subject = id.subject === undefined ? '' : ` --subject ${id.subject}`
   if (trouble?.fatal === true && trouble.error !== 'invalid_grant') {
-    return `Check clientId and clientSecret, then run: bearer-sidecar refresh ${id.credential}${subject}`
+    return `Check clientId and clientSecret, then run: ${command('refresh', id)}`
   }
-  if (state === 'login_required' || state === 'reauthorization_required') {
-    const command = config.authorizationUrl === null && config.deviceAuthorizationUrl === null ? 'import' : 'login'
-    return `Run: bearer-sidecar ${command} ${id.credential}${subject}`
-  }
-  if (unsaved) return 'Make the store writable again; the save is retried by itself. Do not stop the process before that.'
+  if (state === 'login_required' || state === 'reauthorization_required') return `Run: ${loginCommand(config, id)}`
+  if (unsaved)
+    return 'Make the store writable again; the save is retried by itself. Do not stop the process before that.'
+  if (trouble?.fatal === false && trouble.blockedBy !== undefined) return trouble.blockedBy.detail
   if (trouble !== undefined) return 'Nothing to do yet: it is tried again by itself.'
   return null
 }

@@ -6,9 +6,12 @@ import type { TokenSet } from './token-set.ts'
 export interface RefreshTimerEvents {
   /** A refresh is due by the schedule. */
   due(reason: RefreshReason): void
-  /** A warning threshold was passed; once per threshold and refresh token. */
+  /** A warning threshold was passed; once per threshold until the refresh token's end moves. */
   expiring(refreshExpiresAt: number): void
 }
+
+/** An end that is told anew in whole seconds with every answer moves by this much (ms) and is still the same. */
+const sameEnd = 60_000
 
 /** The one timer of a token manager: wakes it for the next refresh or the next warning, whichever comes first. */
 export class RefreshTimer {
@@ -39,10 +42,15 @@ export class RefreshTimer {
     const wakeAt = Math.min(dueAt, nextWarningAt(tokens.refreshExpiresAt, thresholds, now) ?? Infinity)
     if (wakeAt === Infinity) return
     this.#cancel = this.#clock.schedule(wakeAt - now, () => {
+      this.#cancel = undefined
       // A delay over 24.8 days is cut by the clock, and a wall clock may have been set back: then look again.
       if (due !== undefined && this.#clock.now() >= dueAt) this.#events.due(due.reason)
       else this.set(tokens, policy, notBefore)
     })
+  }
+
+  get running(): boolean {
+    return this.#cancel !== undefined
   }
 
   stop(): void {
@@ -57,8 +65,12 @@ export class RefreshTimer {
   }
 
   #warn(expiresAt: number | undefined, threshold: number | undefined): void {
-    if (expiresAt === undefined || threshold === undefined) return
-    if (this.#warned?.expiresAt === expiresAt && this.#warned.threshold <= threshold) return
+    if (expiresAt === undefined || threshold === undefined) {
+      this.#warned = undefined
+      return
+    }
+    const warned = this.#warned
+    if (warned !== undefined && expiresAt <= warned.expiresAt + sameEnd && warned.threshold <= threshold) return
     this.#warned = { expiresAt, threshold }
     this.#events.expiring(expiresAt)
   }

@@ -1,19 +1,39 @@
+import type { CredentialConfig } from '../config/schema.ts'
 import { ProxyError } from '../errors.ts'
+import type { GrantId } from '../stores/token-store.ts'
 import type { Trouble } from './manager-status.ts'
+import { command, loginCommand, loginPage } from './next-step.ts'
 
 /**
  * Why there is no token, as a caller is told: the next step, and no address, no provider text, no token. `retryAfter` in seconds, for passing faults.
  */
-export function refusal(credential: string, trouble: Trouble | undefined, retryAfter: number): ProxyError {
-  const login = `Run: bearer-sidecar login ${credential}, or open /credentials/${credential}/authorize on the admin port.`
-  if (trouble === undefined) return new ProxyError('login_required', { detail: `No token for credential ${credential} yet. ${login}` })
-  if (!trouble.fatal) {
-    const code = trouble.what === 'store' ? 'store_unavailable' : 'token_endpoint_unavailable'
-    return new ProxyError(code, { retryAfter, cause: trouble.message })
-  }
+export function refusal(
+  config: CredentialConfig,
+  id: GrantId,
+  trouble: Trouble | undefined,
+  retryAfter: number,
+): ProxyError {
+  const { credential } = id
+  const login = `Run: ${loginCommand(config, id)}, or ${loginPage(config, id)} on the admin port.`
+  if (trouble === undefined)
+    return new ProxyError('login_required', { detail: `No token for credential ${credential} yet. ${login}` })
+  if (!trouble.fatal) return passing(trouble, retryAfter)
   const detail =
     trouble.error === 'invalid_grant'
       ? `The provider no longer accepts the grant of credential ${credential}. ${login}`
-      : `The provider refused the client credentials of ${credential} (${trouble.error}). Check clientId and clientSecret, then run: bearer-sidecar refresh ${credential}`
+      : `The provider refused the client credentials of ${credential} (${trouble.error}). Check clientId and clientSecret, then run: ${command('refresh', id)}`
   return new ProxyError('reauthorization_required', { detail, cause: trouble.message })
+}
+
+function passing({ what, blockedBy, message }: Extract<Trouble, { fatal: false }>, retryAfter: number): ProxyError {
+  if (blockedBy === undefined) {
+    const code = what === 'store' ? 'store_unavailable' : 'token_endpoint_unavailable'
+    return new ProxyError(code, { retryAfter, cause: message })
+  }
+  const { code, detail, retryAfter: own } = blockedBy
+  return new ProxyError(code, {
+    ...(own !== undefined && { retryAfter: Math.max(retryAfter, own) }),
+    detail,
+    cause: message,
+  })
 }

@@ -22,40 +22,65 @@ const day = 86_400_000
  */
 export function nextDue(set: TokenSet, policy: SchedulePolicy, spread: number): Due | undefined {
   const candidates: Due[] = []
-  if (policy.early !== null && set.expiresAt !== undefined && set.accessToken !== '') candidates.push({ at: set.refreshAt(policy.early), reason: 'expiry' })
-  if (set.refreshToken !== undefined || set.refreshExpiresAt !== undefined) {
-    if (policy.keepAlive !== null) candidates.push({ at: set.issuedAt + policy.keepAlive * (1 - 0.1 * spread), reason: 'keep_alive' })
+  if (policy.early !== null && set.expiresAt !== undefined && set.accessToken !== '') {
+    candidates.push({ at: set.refreshAt(policy.early), reason: 'expiry' })
+  }
+  if (set.refreshToken !== undefined) {
+    if (policy.keepAlive !== null) {
+      candidates.push({ at: set.issuedAt + policy.keepAlive * (1 - 0.1 * spread), reason: 'keep_alive' })
+    }
     const renewal = renewalAt(set, policy.renewBefore)
     if (renewal !== undefined) candidates.push({ at: renewal, reason: 'renewal' })
   }
-  return candidates.reduce<Due | undefined>((first, due) => (first === undefined || due.at < first.at ? due : first), undefined)
+  return candidates.reduce<Due | undefined>(
+    (first, due) => (first === undefined || due.at < first.at ? due : first),
+    undefined,
+  )
+}
+
+/** Whole life of the refresh token, milliseconds; undefined when its end is not known. */
+function refreshLife(set: TokenSet): number | undefined {
+  const { refreshExpiresAt, refreshIssuedAt, issuedAt } = set
+  return refreshExpiresAt === undefined ? undefined : Math.max(0, refreshExpiresAt - (refreshIssuedAt ?? issuedAt))
+}
+
+/** From when on the refresh token should be rotated: `renewBefore` its end, or half-way through its life when that is later. */
+function renewFrom(set: TokenSet, renewBefore: number): number {
+  return (set.refreshExpiresAt ?? Infinity) - Math.min(renewBefore, (refreshLife(set) ?? 0) / 2)
 }
 
 /**
- * A renewal on the timer happens at the latest half-way through a refresh token's life, so that one that lives shorter than
- * `renewBefore` isn't renewed without end, and at most once a day where it doesn't gain time.
+ * When the timer renews without traffic. A provider that gives no new end is asked once a day (or per half life), not without pause; so is
+ * one whose refresh token should long be dead.
  */
 function renewalAt(set: TokenSet, renewBefore: number): number | undefined {
-  const { refreshExpiresAt, refreshIssuedAt } = set
-  if (refreshExpiresAt === undefined) return undefined
-  const life = refreshExpiresAt - (refreshIssuedAt ?? set.issuedAt)
-  return Math.max(refreshExpiresAt - Math.min(renewBefore, life / 2), set.issuedAt + Math.min(day, life / 2))
+  const life = refreshLife(set)
+  if (life === undefined) return undefined
+  return Math.max(renewFrom(set, renewBefore), set.issuedAt + (life === 0 ? day : Math.min(day, life / 2)))
 }
 
 /** Whether an ordinary refresh should rotate although the provider could preserve the refresh token. */
 export function shouldRotate(set: TokenSet | undefined, renewBefore: number, now: number): boolean {
-  return set?.refreshExpiresAt !== undefined && set.refreshExpiresAt - now < renewBefore
+  return set?.refreshExpiresAt !== undefined && now > renewFrom(set, renewBefore)
 }
 
 /** The smallest of `thresholds` (milliseconds) that the time left has fallen below. */
-export function warningThreshold(refreshExpiresAt: number | undefined, thresholds: readonly number[], now: number): number | undefined {
+export function warningThreshold(
+  refreshExpiresAt: number | undefined,
+  thresholds: readonly number[],
+  now: number,
+): number | undefined {
   if (refreshExpiresAt === undefined) return undefined
   const passed = thresholds.filter((threshold) => refreshExpiresAt - now <= threshold)
   return passed.length > 0 ? Math.min(...passed) : undefined
 }
 
 /** When the next threshold will be passed. */
-export function nextWarningAt(refreshExpiresAt: number | undefined, thresholds: readonly number[], now: number): number | undefined {
+export function nextWarningAt(
+  refreshExpiresAt: number | undefined,
+  thresholds: readonly number[],
+  now: number,
+): number | undefined {
   if (refreshExpiresAt === undefined) return undefined
   const ahead = thresholds.map((threshold) => refreshExpiresAt - threshold).filter((at) => at > now)
   return ahead.length > 0 ? Math.min(...ahead) : undefined

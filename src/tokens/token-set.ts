@@ -53,7 +53,13 @@ export class TokenSet implements TokenFields {
 
   toJSON(): object {
     const { issuedAt, expiresAt, refreshExpiresAt } = this
-    return { accessToken: '[redacted]', refreshToken: this.refreshToken === undefined ? undefined : '[redacted]', issuedAt, expiresAt, refreshExpiresAt }
+    return {
+      accessToken: '[redacted]',
+      refreshToken: this.refreshToken === undefined ? undefined : '[redacted]',
+      issuedAt,
+      expiresAt,
+      refreshExpiresAt,
+    }
   }
 
   [inspect.custom](): string {
@@ -69,14 +75,15 @@ export class TokenSet implements TokenFields {
 export function mergeTokens(previous: TokenSet | undefined, next: TokenSet): TokenSet {
   const old = previous?.refreshToken
   if (previous === undefined || old === undefined) return next
-  if (next.refreshToken !== undefined && next.refreshToken !== old) return next
+  const kept = next.refreshToken === undefined || next.refreshToken === old
   return new TokenSet({
     accessToken: next.accessToken,
-    refreshToken: old,
+    refreshToken: next.refreshToken ?? old,
     issuedAt: next.issuedAt,
     expiresAt: next.expiresAt,
-    refreshIssuedAt: previous.refreshIssuedAt,
-    refreshExpiresAt: next.refreshExpiresAt ?? previous.refreshExpiresAt,
+    refreshIssuedAt: kept ? previous.refreshIssuedAt : next.refreshIssuedAt,
+    refreshExpiresAt: next.refreshExpiresAt ?? (kept ? previous.refreshExpiresAt : undefined),
+    // Section 5.1: an answer without a scope means the same scope as before.
     scope: next.scope ?? previous.scope,
   })
 }

@@ -7,6 +7,7 @@ import type { TokenStore } from '../stores/token-store.ts'
 import { UnknownCredential } from './credentials.ts'
 import type { TokenEvents } from './token-events.ts'
 import { TokenManager } from './token-manager.ts'
+import type { TokenSource } from './token-source.ts'
 
 export interface TokenSourcesDeps {
   readonly store: TokenStore
@@ -17,6 +18,8 @@ export interface TokenSourcesDeps {
   readonly maxSubjects?: number
 }
 
+type TokenConfig = Pick<Config, 'credentials' | 'store' | 'notify'>
+
 /** Milliseconds between two looks for changes that others made to the store. CONTRACT section 4 allows 5 s. */
 const pollInterval = 2_000
 
@@ -25,24 +28,24 @@ export class TokenSources {
   readonly #deps: TokenSourcesDeps
   readonly #managers = new Map<string, TokenManager>()
   readonly #subjects: LRUCache<string, TokenManager>
-  /** Evicted while a refresh ran or a save was owed: kept until that is over, so that nothing is lost or done twice. */
+  /** Out of use while a refresh ran or a save was owed: kept until that is over, so that nothing is lost or done twice. */
   readonly #busy = new Map<string, TokenManager>()
-  #config: Pick<Config, 'credentials' | 'store' | 'notify'>
+  #config: TokenConfig
   #cancelPoll: (() => void) | undefined
   #closed = false
   /** Why the store could not be looked at the last time; undefined when it could. */
   storeError: string | undefined
 
-  constructor(config: Pick<Config, 'credentials' | 'store' | 'notify'>, deps: TokenSourcesDeps) {
+  constructor(config: TokenConfig, deps: TokenSourcesDeps) {
     this.#config = config
     this.#deps = deps
     this.#subjects = new LRUCache({
       max: deps.maxSubjects ?? 16_384,
       dispose: (manager, key, reason) => {
-        if (reason !== 'delete') this.#retire(manager, key)
+        if (reason === 'evict') this.#dropOrKeep(key, manager)
       },
     })
-    for (const name of Object.keys(config.credentials)) this.#managers.set(name, this.#create(name, undefined))
+    for (const name of this.names) this.#managers.set(name, this.#create(config, name, undefined))
   }
 
   get names(): string[] {
@@ -50,12 +53,10 @@ export class TokenSources {
   }
 
   credential(name: string): CredentialConfig {
-    const config = Object.hasOwn(this.#config.credentials, name) ? this.#config.credentials[name] : undefined
-    if (config === undefined) throw new UnknownCredential(name)
-    return config
+    return credentialOf(this.#config, name)
   }
 
-  /** The manager of a credential, or of one of its subjects. Throws UnknownCredential. */
+  /** The manager of a credential, or of one of its subjects. Throws UnknownCredential. One of a subject is for use at once: it may be evicted. */
   manager(name: string, subject?: string): TokenManager {
     if (subject === undefined) {
       const manager = this.#managers.get(name)
@@ -65,12 +66,22 @@ export class TokenSources {
     const key = `${name}\0${subject}`
     let manager = this.#subjects.get(key)
     if (manager === undefined) {
-      this.credential(name)
-      manager = this.#busy.get(key) ?? this.#create(name, subject)
-      this.#busy.delete(key)
+      manager = this.#revive(key) ?? this.#create(this.#config, name, subject)
       this.#subjects.set(key, manager)
     }
     return manager
+  }
+
+  /** The same, to be kept for as long as a request takes: every call finds the one manager of the moment. */
+  source(name: string, subject?: string): TokenSource {
+    if (subject === undefined) return this.manager(name)
+    const manager = () => this.manager(name, subject)
+    return {
+      credential: name,
+      token: (minLife) => manager().token(minLife),
+      renew: (rejected, when) => manager().renew(rejected, when),
+      distrust: (renewed) => manager().distrust(renewed),
+    }
   }
 
   /** Every manager in memory. */
@@ -84,24 +95,34 @@ export class TokenSources {
     this.#schedulePoll()
   }
 
-  /** Takes new settings over. Managers of credentials that stay keep their tokens; what a removed one still owed is saved. */
-  async reconfigure(config: Pick<Config, 'credentials' | 'store' | 'notify'>): Promise<void> {
+  /**
+   * Takes new settings over. Managers of credentials that stay keep their tokens; those of removed ones stay until nothing is owed. Rejects with
+   * StoreError, and changes nothing, when the grant of a new credential cannot be read.
+   */
+  async reconfigure(config: TokenConfig): Promise<void> {
+    const added = new Map<string, TokenManager>()
+    for (const name of Object.keys(config.credentials)) {
+      if (this.#managers.has(name) || this.#busy.has(name)) continue
+      const manager = this.#create(config, name, undefined)
+      await manager.open()
+      added.set(name, manager)
+    }
     this.#config = config
     for (const [key, manager] of [...this.#managers, ...this.#subjects.entries(), ...this.#busy]) {
-      const next = config.credentials[manager.credential]
-      if (next !== undefined) manager.reconfigure(next)
-      else {
+      const next = Object.hasOwn(config.credentials, manager.credential)
+        ? config.credentials[manager.credential]
+        : undefined
+      if (next !== undefined) {
+        manager.reconfigure(next)
+        // Removed once, and back before its tokens were saved.
+        if (manager.id.subject === undefined && this.#busy.delete(key)) this.#managers.set(key, manager)
+      } else if (!this.#busy.has(key)) {
         this.#managers.delete(key)
         this.#subjects.delete(key)
-        if (!(await manager.close())) this.#busy.set(key, manager)
+        this.#dropOrKeep(key, manager)
       }
     }
-    for (const name of this.names) {
-      if (this.#managers.has(name)) continue
-      const manager = this.#create(name, undefined)
-      await manager.open()
-      this.#managers.set(name, manager)
-    }
+    for (const [name, manager] of added) this.#managers.set(name, manager)
   }
 
   /** Resolves to the names of credentials whose token set could not be saved. */
@@ -118,12 +139,23 @@ export class TokenSources {
     const managers = this.all()
     try {
       const versions = await this.#deps.store.versions(managers.map((manager) => manager.id))
-      await Promise.all(managers.filter((manager, index) => versions[index] !== manager.version).map((manager) => manager.storeChanged()))
-      this.storeError = undefined
+      const changed = managers.filter((manager, index) => versions[index] !== manager.version)
+      const looks = await Promise.allSettled(changed.map((manager) => manager.storeChanged()))
+      const failed = looks.find((look) => look.status === 'rejected')
+      this.storeError = failed && describeError(failed.reason)
     } catch (error) {
       this.storeError = describeError(error)
     }
-    for (const [key, manager] of this.#busy) if (manager.idle) this.#retire(manager, key)
+    for (const [key, manager] of [...this.#busy]) {
+      this.#busy.delete(key)
+      this.#dropOrKeep(key, manager)
+    }
+  }
+
+  endpoint(name: string): TokenEndpoint {
+    const config = this.credential(name)
+    const [, authorizer] = /^credential:(.+)$/.exec(config.clientAuthentication) ?? []
+    return new TokenEndpoint(config, this.#deps.clock, authorizer === undefined ? undefined : this.manager(authorizer))
   }
 
   #schedulePoll(): void {
@@ -133,30 +165,36 @@ export class TokenSources {
     })
   }
 
-  #retire(manager: TokenManager, key: string): void {
-    if (manager.idle) {
-      this.#busy.delete(key)
-      void manager.close()
-    } else this.#busy.set(key, manager)
+  #revive(key: string): TokenManager | undefined {
+    const manager = this.#busy.get(key)
+    this.#busy.delete(key)
+    manager?.resume()
+    return manager
   }
 
-  #create(name: string, subject: string | undefined): TokenManager {
+  #dropOrKeep(key: string, manager: TokenManager): void {
+    manager.retire()
+    if (manager.idle) void manager.close()
+    else this.#busy.set(key, manager)
+  }
+
+  #create(config: TokenConfig, name: string, subject: string | undefined): TokenManager {
     const { store, clock, random, events } = this.#deps
-    return new TokenManager({ credential: name, subject }, this.credential(name), {
+    return new TokenManager({ credential: name, subject }, credentialOf(config, name), {
       store,
       clock,
       random,
       events,
-      lease: this.#config.store.lease,
-      refreshTokenWarnings: this.#config.notify.refreshTokenWarnings,
+      lease: config.store.lease,
+      refreshTokenWarnings: config.notify.refreshTokenWarnings,
       // The settings of the moment, not those of the manager's birth: a reload may bring another secret.
       request: (grant) => this.endpoint(name).request(grant),
     })
   }
+}
 
-  endpoint(name: string): TokenEndpoint {
-    const config = this.credential(name)
-    const [, authorizer] = /^credential:(.+)$/.exec(config.clientAuthentication) ?? []
-    return new TokenEndpoint(config, this.#deps.clock, authorizer === undefined ? undefined : this.manager(authorizer))
-  }
+function credentialOf({ credentials }: TokenConfig, name: string): CredentialConfig {
+  const config = Object.hasOwn(credentials, name) ? credentials[name] : undefined
+  if (config === undefined) throw new UnknownCredential(name)
+  return config
 }
