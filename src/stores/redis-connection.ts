@@ -5,8 +5,8 @@ import { StoreError, type StoreLog } from './token-store.ts'
 
 /** After so many commands in a row without an answer the connection is thought dead and replaced. */
 const deadAfter = 2
-/** Milliseconds after which a connection that does not come about is begun anew. */
-const freshStart = 10_000
+/** A connection that has not come about after so many times its time is begun anew: the servers may have changed roles meanwhile. */
+const stuckAfter = 2
 
 export interface RedisConnectionOptions {
   /** Names the server in messages. */
@@ -79,19 +79,16 @@ export class RedisConnection {
 
   async #run<T>(action: (driver: RedisDriver) => Promise<T>): Promise<T> {
     if (this.#closed) throw new StoreError('unavailable', `The connection to Redis at ${this.label} was closed.`)
-    const age = this.#clock.monotonic() - this.#openedAt
+    const driver = this.#driver
     try {
-      if (!this.#isReady && age > this.#timeout) {
-        if (age > freshStart) this.#reopen()
-        throw redisFault(this.#lastError, this.label)
-      }
-      const driver = this.#driver
+      const waited = this.#clock.monotonic() - this.#openedAt
+      if (!this.#isReady && waited > this.#timeout) throw redisFault(this.#lastError, this.label)
       const result = await this.#inTime(this.#ready.then(() => action(driver as RedisDriver)))
       this.#unanswered = 0
       this.#recovered()
       return result
     } catch (error) {
-      if (error instanceof NoAnswer && ++this.#unanswered >= deadAfter) this.#reopen()
+      if (error instanceof NoAnswer && driver === this.#driver && ++this.#unanswered >= deadAfter) this.#reopen()
       const fault = redisFault(error, this.label)
       if (fault.fault === 'unavailable') this.#trouble(fault)
       throw fault
@@ -108,15 +105,23 @@ export class RedisConnection {
       this.#lastError = error
     })
     this.#driver = driver
+    this.#reopenAfter(this.#timeout * stuckAfter)
     this.#ready = driver.connect().then(() => {
-      if (this.#driver === driver) this.#isReady = true
+      if (this.#driver !== driver) return
+      this.#isReady = true
+      this.#cancelReopen?.()
     })
     this.#ready.catch((error: unknown) => {
       // A cluster or Sentinel client gives up when no node answers the first time.
       if (this.#driver !== driver || this.#closed) return
       this.#lastError = error
-      this.#cancelReopen = this.#clock.schedule(1_000, () => this.#reopen())
+      this.#reopenAfter(this.#timeout / 2)
     })
+  }
+
+  #reopenAfter(delay: number): void {
+    this.#cancelReopen?.()
+    this.#cancelReopen = this.#clock.schedule(delay, () => this.#reopen())
   }
 
   #drop(): void {

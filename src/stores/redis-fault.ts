@@ -5,7 +5,7 @@ const replies: Readonly<Record<string, string>> = {
   NOAUTH: 'it asks for a password: put user and password into store.url',
   WRONGPASS: 'it refused the user or password of store.url',
   NOPERM:
-    'its ACL does not let this user work: allow ~bearer-sidecar:* and +ping +info +scan +hmget +hget +del +eval +set +get +hset',
+    'its ACL does not let this user work: allow ~bearer-sidecar:* and +ping +info +scan +hmget +hget +del +eval +set +get +hset (Sentinel, Cluster: +wait)',
   OOM: 'its memory is full: raise maxmemory',
   MISCONF: 'it cannot write to its disk: see its log',
   LOADING: 'it is still loading its data',

@@ -1,15 +1,13 @@
-import { randomUUID } from 'node:crypto'
-import { sleep, type Clock } from '../clock.ts'
+import type { Clock } from '../clock.ts'
 import type { Grant } from '../tokens/grant.ts'
 import { nextRevision, textVersion, type DocumentCodec } from './document-codec.ts'
 import { grantName, isGrantName } from './grant-name.ts'
-import { keepLease } from './kept-lease.ts'
-import { LocalLock } from './local-lock.ts'
 import { RedisConnection } from './redis-connection.ts'
 import { redisDrivers } from './redis-driver.ts'
-import { releaseScript, leaseScript, saveScript } from './redis-scripts.ts'
+import { RedisLeases } from './redis-lease.ts'
+import { saveScript } from './redis-scripts.ts'
 import { parseRedisUrl } from './redis-url.ts'
-import { conflict, leaseTimeout } from './store-errors.ts'
+import { conflict } from './store-errors.ts'
 import {
   StoreError,
   type GrantId,
@@ -39,6 +37,8 @@ const leaseKey = (name: string) => `${prefix}{${name}}:lease`
 const grantKeyPattern = /^bearer-sidecar:\{([^}]+)\}:grant$/
 /** Long enough for a server that is there, short enough for a refresh that must not hang on one that is not. */
 const defaultTimeout = 2_000
+/** How long a save waits until a replica has it, in milliseconds. */
+const replicaPatience = 300
 /** How many commands are sent at a time. */
 const batch = 500
 
@@ -46,13 +46,10 @@ const batch = 500
 export class RedisStore implements TokenStore {
   readonly description: string
   readonly #redis: RedisConnection
+  readonly #replicated: boolean
   readonly #codec: DocumentCodec
-  readonly #clock: Clock
-  readonly #lease: number
   readonly #log: StoreLog
-  readonly #local: LocalLock
-  /** Owner names under which an acquire() failed without an answer: the lease may have been given all the same, and is then ours. */
-  readonly #undecided = new Map<string, string>()
+  readonly #leases: RedisLeases
   readonly #unconfirmed = new UnconfirmedWrites()
 
   /** Rejects with StoreError when the URL can't be understood or the client is not installed; a server that is down is no reason. */
@@ -67,19 +64,18 @@ export class RedisStore implements TokenStore {
       timeout,
     })
     await redis.open()
-    const store = new RedisStore(redis, options)
+    const store = new RedisStore(redis, target.kind !== 'standalone', options)
     await store.#warnOfLoss().catch(() => undefined)
     return store
   }
 
-  private constructor(redis: RedisConnection, { codec, clock, lease, log }: RedisStoreOptions) {
+  private constructor(redis: RedisConnection, replicated: boolean, { codec, clock, lease, log }: RedisStoreOptions) {
     this.description = `redis ${redis.label}, ${codec.sealed ? 'sealed' : 'plain'}`
     this.#redis = redis
+    this.#replicated = replicated
     this.#codec = codec
-    this.#clock = clock
-    this.#lease = lease
     this.#log = log
-    this.#local = new LocalLock(clock)
+    this.#leases = new RedisLeases(redis, clock, lease)
   }
 
   async load(id: GrantId): Promise<Stored | undefined> {
@@ -107,6 +103,7 @@ export class RedisStore implements TokenStore {
     })
     this.#unconfirmed.settle(name)
     if (saved !== 1) throw conflict(this.#place(name))
+    if (this.#replicated) await this.#awaitReplica(key)
     return version
   }
 
@@ -140,38 +137,8 @@ export class RedisStore implements TokenStore {
     return versions
   }
 
-  async acquire(id: GrantId, patience: number): Promise<Lease> {
-    const name = grantName(id)
-    const key = leaseKey(name)
-    const began = this.#clock.monotonic()
-    const release = await this.#local.acquire(name, patience).catch((cause: unknown) => {
-      throw leaseTimeout(this.#place(name), this.#clock.monotonic() - began, cause)
-    })
-    // A name of its own for each lease: a release that was held up on its way can't hit a later lease.
-    const owner = this.#undecided.get(name) ?? randomUUID()
-    this.#undecided.delete(name)
-    const takeOrRenew = async () =>
-      (await this.#redis.command(key, ['EVAL', leaseScript, '1', key, owner, String(this.#lease)])) === 1
-    try {
-      for (;;) {
-        const taken = this.#clock.monotonic()
-        if (await takeOrRenew()) {
-          return keepLease(this.#clock, this.#lease, taken, {
-            renew: takeOrRenew,
-            release: async () => {
-              await this.#redis.command(key, ['EVAL', releaseScript, '1', key, owner]).finally(release)
-            },
-          })
-        }
-        const left = began + patience - this.#clock.monotonic()
-        if (left <= 0) throw leaseTimeout(this.#place(name), this.#clock.monotonic() - began)
-        await sleep(this.#clock, Math.min(left, 50 + Math.random() * 100))
-      }
-    } catch (error) {
-      if (error instanceof StoreError && error.fault === 'unavailable') this.#undecided.set(name, owner)
-      release()
-      throw error
-    }
+  acquire(id: GrantId, patience: number): Promise<Lease> {
+    return this.#leases.acquire(leaseKey(grantName(id)), patience)
   }
 
   async ping(): Promise<void> {
@@ -180,6 +147,7 @@ export class RedisStore implements TokenStore {
   }
 
   close(): Promise<void> {
+    this.#leases.close()
     this.#redis.close()
     return Promise.resolve()
   }
@@ -198,6 +166,16 @@ export class RedisStore implements TokenStore {
       this.#log('warn', error.message)
       return undefined
     }
+  }
+
+  /**
+   * Replication is asynchronous: without this, a failover right after a rotation brings the spent refresh token back. The save stands
+   * whether or not a replica has it in time, since the old token is spent either way.
+   */
+  async #awaitReplica(key: string): Promise<void> {
+    const reached = await this.#redis.command(key, ['WAIT', '1', String(replicaPatience)]).catch(() => 0)
+    if (reached === 0)
+      this.#log('warn', 'no Redis replica has the last save yet: a failover now would lose it', { key })
   }
 
   /** A save is only as durable as the server; where it says that it is not, say so once. */

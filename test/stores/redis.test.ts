@@ -158,6 +158,30 @@ describe('a redis store', { skip: noRedis, concurrency: 4 }, () => {
     await (await store.acquire(sky, 1_000)).release()
   })
 
+  it('gives a lease back once the server can be told', async (t) => {
+    const server = await RedisServer.start(['appendonly yes', 'appendfsync always'])
+    t.after(() => server.stop())
+    const open = () =>
+      RedisStore.open({
+        url: `redis://127.0.0.1:${server.port}`,
+        codec: documentCodec(null, []),
+        clock: systemClock,
+        lease: 60_000,
+        timeout: 500,
+        log: () => undefined,
+      })
+    const store = await open()
+    t.after(() => store.close())
+    const other = await open()
+    t.after(() => other.close())
+    const held = await store.acquire(sky, 1_000)
+    await server.kill()
+    await held.release()
+    await server.start()
+    await eventually(() => other.ping())
+    await (await other.acquire(sky, 10_000)).release()
+  })
+
   it('keeps its lease over a restart of a server that forgot it', async (t) => {
     const server = await RedisServer.start()
     t.after(() => server.stop())
@@ -235,7 +259,7 @@ describe('a redis store', { skip: noRedis, concurrency: 4 }, () => {
     await store.ping()
   })
 
-  it('follows a failover that a Sentinel decides', async (t) => {
+  it('follows a failover that a Sentinel decides, with all that was saved', async (t) => {
     const master = await RedisServer.start(['repl-diskless-sync-delay 0'])
     t.after(() => master.stop())
     const replica = await RedisServer.start([`replicaof 127.0.0.1 ${master.port}`])
@@ -243,22 +267,28 @@ describe('a redis store', { skip: noRedis, concurrency: 4 }, () => {
     const sentinel = await RedisServer.start(
       [
         `sentinel monitor main 127.0.0.1 ${master.port} 1`,
-        'sentinel down-after-milliseconds main 300',
-        'sentinel failover-timeout main 2000',
+        'sentinel down-after-milliseconds main 1000',
+        'sentinel failover-timeout main 1000',
       ],
       { sentinel: true },
     )
     t.after(() => sentinel.stop())
     const store = await openRedis(t, `redis+sentinel://127.0.0.1:${sentinel.port}/main`)
-    const version = await store.save(sky, markedGrant('one'), undefined)
     const watcher = await admin(`redis://127.0.0.1:${sentinel.port}`)
     t.after(() => watcher.destroy())
-    await watcher.sendCommand(['SENTINEL', 'DEBUG', 'INFO-PERIOD', '100', 'PING-PERIOD', '50', 'ASK-PERIOD', '50'])
+    await watcher.sendCommand(['SENTINEL', 'DEBUG', 'INFO-PERIOD', '500', 'PING-PERIOD', '500'])
     // A failover needs a replica that the Sentinel has seen in step.
     await eventually(async () => {
       const text = JSON.stringify(await watcher.sendCommand(['SENTINEL', 'REPLICAS', 'main']))
       assert.match(text, /"master-link-status","ok"/)
     })
+    const direct = await admin(`redis://127.0.0.1:${master.port}`)
+    t.after(() => direct.destroy())
+    await eventually(async () => {
+      await direct.sendCommand(['SET', 'any', '1'])
+      assert.equal(await direct.sendCommand(['WAIT', '1', '100']), 1)
+    })
+    const version = await store.save(sky, markedGrant('one'), undefined)
     await master.kill()
     await eventually(async () => assert.equal((await store.load(sky))?.version, version), 15_000)
     const next = await store.save(sky, markedGrant('two'), version)
