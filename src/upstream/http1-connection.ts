@@ -2,7 +2,8 @@ import type { Socket } from 'node:net'
 import type { Connector, ConnectListener } from './connector.ts'
 import type { Carrier, Http1Exchange } from './http1-exchange.ts'
 import { Http1Parser } from './http1-parser.ts'
-import { UpstreamError } from './upstream.ts'
+import { SocketReader } from './socket-reader.ts'
+import { UpstreamError, type UpstreamHead } from './upstream.ts'
 
 /** The pool, as its connections see it. Times are in ticks of the pool's sweeper. */
 export interface ConnectionOwner {
@@ -20,10 +21,6 @@ export interface ConnectionOwner {
   onStale(exchange: Http1Exchange): void
 }
 
-/** A TLS record's payload at most; larger reads come in pieces of it anyway. */
-const tlsReadSize = 16 * 1024
-const plainReadSize = 64 * 1024
-
 /** How a connection ends that was closed by the upstream or the network, not by a broken answer. */
 const deaths = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED'])
 
@@ -31,6 +28,7 @@ const deaths = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED'])
 export class Http1Connection implements Carrier, ConnectListener {
   readonly #owner: ConnectionOwner
   readonly #parser = new Http1Parser()
+  readonly #reader: SocketReader
   #socket: Socket | undefined
   #cancelConnect: (() => void) | undefined
   #exchange: Http1Exchange | undefined
@@ -45,27 +43,20 @@ export class Http1Connection implements Carrier, ConnectListener {
   #born = 0
   /** Bytes that had left at the last sweep of an upload. */
   #flushed = 0
-  #paused = false
-  /** What TLS had decrypted already when reading stopped. */
-  #backlog: Buffer[] | undefined
-  #finished = false
-  /** True when the read buffer is used again for the next read, so that payload has to be copied out of it. */
-  #sharedBuffer = false
 
   constructor(owner: ConnectionOwner) {
     this.#owner = owner
+    this.#reader = new SocketReader(
+      (buffer, length, copy) => this.#consume(buffer, length, copy),
+      () => this.#onFin(),
+    )
   }
 
   /** Opens a connection for `exchange`. */
   open(connector: Connector, exchange: Http1Exchange): void {
     this.#exchange = exchange
     exchange.carrier = this
-    let onread
-    if (connector.readsIntoBuffer) {
-      const buffer = Buffer.allocUnsafeSlow(connector.origin.secure ? tlsReadSize : plainReadSize)
-      this.#sharedBuffer = true
-      onread = { buffer, callback: (length: number) => this.#read(buffer, length) }
-    }
+    const onread = connector.readsIntoBuffer ? this.#reader.onread(connector.origin.secure) : undefined
     this.#cancelConnect = connector.connect(['http/1.1'], onread, this)
   }
 
@@ -84,13 +75,8 @@ export class Http1Connection implements Carrier, ConnectListener {
   adopt(socket: Socket): void {
     this.#socket = socket
     this.#born = this.#owner.tick
-    if (!this.#sharedBuffer) {
-      socket.on('data', (chunk: Buffer) => {
-        if (!this.#read(chunk, chunk.length)) socket.pause()
-      })
-    }
+    this.#reader.attach(socket)
     socket.on('drain', () => this.#exchange?.onDrain())
-    socket.on('end', () => this.#onFin())
     socket.on('error', (error) => this.#onDeath(error))
     socket.on('close', () => this.#onDeath(undefined))
   }
@@ -110,42 +96,29 @@ export class Http1Connection implements Carrier, ConnectListener {
     if (!this.#headSeen) this.#since = this.#owner.tick
   }
 
-  /** False stops reading. */
-  #read(buffer: Buffer, length: number): boolean {
-    if (this.#exchange === undefined) {
+  #consume(buffer: Buffer, length: number, copy: boolean): boolean {
+    const parser = this.#parser
+    const exchange = this.#exchange
+    if (exchange === undefined) {
       // Nothing was asked: whatever it is, it must not become the answer to the next request (response-queue poisoning).
       this.#destroy()
       return false
     }
     this.#answered = true
-    if (this.#paused) {
-      ;(this.#backlog ??= []).push(Buffer.from(buffer.subarray(0, length)))
-      return false
-    }
     // Neither interim answers nor drops of a head put off the end of the wait for it.
     if (this.#headSeen) this.#since = this.#owner.tick
-    return this.#parse(buffer, length, this.#sharedBuffer)
-  }
-
-  #parse(buffer: Buffer, length: number, copy: boolean): boolean {
-    const parser = this.#parser
-    const exchange = this.#exchange as Http1Exchange
+    let reading = true
     parser.feed(buffer, 0, length)
     for (;;) {
       switch (parser.next()) {
         case 'more':
-          return !this.#paused
-        case 'head': {
-          const head = parser.head as NonNullable<typeof parser.head>
-          this.#headSeen = true
-          this.#since = this.#owner.tick
-          exchange.handler.onHead(head)
-          if (!exchange.over && !exchange.sent && head.status >= 400 && !parser.persistent) exchange.mute()
+          return reading
+        case 'head':
+          this.#onHead(exchange)
           break
-        }
         case 'data': {
           const piece = buffer.subarray(parser.dataStart, parser.dataEnd)
-          if (!exchange.handler.onData(copy ? Buffer.from(piece) : piece)) this.#paused = true
+          reading = exchange.handler.onData(copy ? Buffer.from(piece) : piece)
           break
         }
         case 'complete':
@@ -158,6 +131,14 @@ export class Http1Connection implements Carrier, ConnectListener {
     }
   }
 
+  #onHead(exchange: Http1Exchange): void {
+    const head = this.#parser.head as UpstreamHead
+    this.#headSeen = true
+    this.#since = this.#owner.tick
+    exchange.handler.onHead(head)
+    if (!exchange.over && !exchange.sent && head.status >= 400 && !this.#parser.persistent) exchange.mute()
+  }
+
   #complete(exchange: Http1Exchange): boolean {
     const socket = this.#socket as Socket
     // A request that is not out yet would run into the next one.
@@ -165,12 +146,12 @@ export class Http1Connection implements Carrier, ConnectListener {
       this.#parser.persistent &&
       exchange.sent &&
       this.#parser.surplus === 0 &&
-      !this.#finished &&
+      !this.#reader.finished &&
+      this.#reader.empty &&
       socket.writableLength === 0
     this.#exchange = undefined
     exchange.over = true
-    this.#paused = false
-    const kept = reusable && this.#backlog === undefined && this.rest()
+    const kept = reusable && this.rest()
     if (!kept) this.#destroy()
     exchange.handler.onEnd()
     return kept
@@ -185,35 +166,17 @@ export class Http1Connection implements Carrier, ConnectListener {
   }
 
   resume(): void {
-    if (!this.#paused) return
-    this.#paused = false
-    this.#since = this.#owner.tick
-    if (this.#backlog === undefined) this.#socket?.resume()
-    else process.nextTick(() => this.#readBacklog())
-  }
-
-  #readBacklog(): void {
-    while (this.#backlog !== undefined && this.#exchange !== undefined && !this.#paused) {
-      const chunk = this.#backlog.shift() as Buffer
-      if (this.#backlog.length === 0) this.#backlog = undefined
-      this.#parse(chunk, chunk.length, false)
-    }
-    if (this.#paused) return
-    if (this.#finished) this.#onFin()
-    else this.#socket?.resume()
+    if (this.#reader.paused) this.#since = this.#owner.tick
+    this.#reader.resume()
   }
 
   /** The upstream has closed its side. */
   #onFin(): void {
-    this.#finished = true
     const exchange = this.#exchange
-    if (exchange === undefined) {
-      this.#destroy()
-    } else if (this.#backlog === undefined) {
-      if (!this.#answered) this.#onDeath(undefined)
-      else if (this.#parser.finish() === 'complete') this.#complete(exchange)
-      else this.fail(new UpstreamError('protocol', this.#parser.fault))
-    }
+    if (exchange === undefined) this.#destroy()
+    else if (!this.#answered) this.#onDeath(undefined)
+    else if (this.#parser.finish() === 'complete') this.#complete(exchange)
+    else this.fail(new UpstreamError('protocol', this.#parser.fault))
   }
 
   #onDeath(error: NodeJS.ErrnoException | undefined): void {
@@ -253,7 +216,7 @@ export class Http1Connection implements Carrier, ConnectListener {
     const { tick, headersTicks, bodyTicks } = this.#owner
     const exchange = this.#exchange
     const socket = this.#socket
-    if (socket === undefined || this.#paused) return
+    if (socket === undefined || this.#reader.paused) return
     const silent = tick - this.#since
     if (exchange === undefined) {
       if (silent >= this.#idleTicks) this.#destroy()
