@@ -51,11 +51,3 @@ export function report(state: AppState, credentials: CredentialService): ReadyRe
     stopping: state.stopping,
   })
 }
-
-/** The redirect URI of credentials that don't name their own (CONTRACT section 2, admin.publicUrl). */
-export function callbackUrl({ config, listening }: AppState): string {
-  const configured = config.admin.listen === false ? undefined : config.admin.listen[0]
-  const port = listening?.admin[0]?.port ?? Number(configured?.split(':').at(-1))
-  const base = config.admin.publicUrl ?? `http://localhost:${port}`
-  return `${base.replace(/\/$/, '')}/callback`
-}

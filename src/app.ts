@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { proxyEvents } from './access-log.ts'
 import type { ReadyReport } from './admin/probes.ts'
 import type { AdminServer } from './admin/server.ts'
-import { adminInfo, callbackUrl, report, type AppState, type Listening } from './app-state.ts'
+import { adminInfo, report, type AppState, type Listening } from './app-state.ts'
+import { callbackUrl } from './callback-url.ts'
 import type { Clock } from './clock.ts'
 import type { Config } from './config/schema.ts'
 import { describeError } from './errors.ts'
@@ -84,12 +85,16 @@ export class App {
     // The metrics are made before the sources that they read, and read them only when they are asked.
     let list: CredentialService['list'] = () => []
     const metrics =
-      config.admin.listen === false
+      config.admin.listen === false && config.admin.probesListen === null
         ? undefined
         : await (await import('./admin/metrics.ts')).createMetrics(deps.version, () => list())
     const events = tokenEvents(logger, metrics, notifier)
     const sources = new TokenSources(config, { store, clock, random: Math.random, events })
-    const credentials = new CredentialService(sources, { store, clock, callbackUrl: () => callbackUrl(state) })
+    const credentials = new CredentialService(sources, {
+      store,
+      clock,
+      callbackUrl: () => callbackUrl(state.config.admin, state.listening?.admin[0]?.port),
+    })
     list = () => credentials.list()
     const proxy = await createProxy({
       clock,

@@ -29,7 +29,7 @@ export async function openDirectCredentials(
   config: Config,
   clock: Clock,
   callbackUrl: () => string,
-  env: Environment = {},
+  env: Environment,
 ): Promise<DirectCredentials> {
   const store = await openStore(config.store, { clock, env })
   const sources = new TokenSources(config, { store, clock, random: Math.random, events: quiet })

@@ -27,6 +27,7 @@ const composition = [
   'access-log',
   'app',
   'app-state',
+  'callback-url',
   'direct-credentials',
   'notifier',
   'proxy-routes',

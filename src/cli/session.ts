@@ -4,6 +4,7 @@ import { loadConfig } from '../config/load.ts'
 import type { Config, CredentialConfig } from '../config/schema.ts'
 import { didYouMean } from '../config/suggest.ts'
 import type { DirectCredentials } from '../direct-credentials.ts'
+import { callbackUrl } from '../callback-url.ts'
 import { AdminClient } from './admin-client.ts'
 import { CommandFailure, exitCode, report } from './command-failure.ts'
 import type { Io } from './io.ts'
@@ -16,7 +17,12 @@ export interface CommandDeps {
   readonly clock: Clock
   readonly stdin: Input
   /** Opens the token store of the configuration; `callbackUrl` is where a login comes back to. */
-  readonly openStore: (config: Config, clock: Clock, callbackUrl: () => string) => Promise<DirectCredentials>
+  readonly openStore: (
+    config: Config,
+    clock: Clock,
+    callbackUrl: () => string,
+    env: Io['env'],
+  ) => Promise<DirectCredentials>
   readonly openBrowser: (url: string) => Promise<unknown>
   /** Resolves when the person presses Ctrl-C. Called by commands that wait for a person only. */
   readonly interrupted: () => Promise<unknown>
@@ -26,8 +32,8 @@ export interface CommandDeps {
 export const processDeps: CommandDeps = {
   clock: systemClock,
   stdin: process.stdin,
-  openStore: async (config, clock, callbackUrl) =>
-    (await import('../direct-credentials.ts')).openDirectCredentials(config, clock, callbackUrl),
+  openStore: async (config, clock, callbackUrl, env) =>
+    (await import('../direct-credentials.ts')).openDirectCredentials(config, clock, callbackUrl, env),
   openBrowser: async (url) => (await import('open')).default(url),
   interrupted: () => new Promise((resolve) => process.once('SIGINT', resolve)),
 }
@@ -42,12 +48,14 @@ export class Session {
   readonly config: Config
   readonly sidecar: AdminClient | undefined
   readonly #deps: CommandDeps
+  readonly #env: Io['env']
   #direct: Promise<DirectCredentials> | undefined
 
-  constructor(config: Config, sidecar: AdminClient | undefined, deps: CommandDeps) {
+  constructor(config: Config, sidecar: AdminClient | undefined, deps: CommandDeps, env: Io['env']) {
     this.config = config
     this.sidecar = sidecar
     this.#deps = deps
+    this.#env = env
   }
 
   /** The configuration of a credential, after making sure that a subject is given exactly where there are subjects. */
@@ -77,7 +85,12 @@ export class Session {
       const where = this.sidecar === undefined ? 'and no sidecar answers' : 'so this command cannot reach them'
       throw new CommandFailure(`store.type is memory: the tokens are inside the running sidecar, ${where}`)
     }
-    this.#direct ??= this.#deps.openStore(this.config, this.#deps.clock, () => callbackUrl(this.config))
+    this.#direct ??= this.#deps.openStore(
+      this.config,
+      this.#deps.clock,
+      () => callbackUrl(this.config.admin),
+      this.#env,
+    )
     return this.#direct
   }
 
@@ -102,7 +115,7 @@ export async function withSession(
 ): Promise<number> {
   try {
     const { config } = await loadConfig({ file: options.config, env: io.env, cwd: io.cwd })
-    const session = new Session(config, await AdminClient.find(config.admin), deps)
+    const session = new Session(config, await AdminClient.find(config.admin), deps, io.env)
     let code: number
     try {
       code = await work(session)
@@ -114,12 +127,4 @@ export async function withSession(
   } catch (error) {
     return report(error, io)
   }
-}
-
-/** The redirect URI of credentials that don't name their own, as the sidecar makes it. */
-function callbackUrl({ admin }: Config): string {
-  const port = (admin.listen === false ? [] : admin.listen)
-    .map((address) => /:(\d+)$/.exec(address)?.[1])
-    .find((found) => found !== undefined && found !== '0')
-  return `${(admin.publicUrl ?? `http://localhost:${port ?? 9090}`).replace(/\/$/, '')}/callback`
 }
