@@ -1,5 +1,6 @@
 import { thousands } from './chart.ts'
 import type { accessLogging, addedLatency, Comparison, largeBodies, manySubjects, throughExpiry } from './scenarios.ts'
+import type { Share } from './profile.ts'
 import type { Target } from './targets.ts'
 
 export interface Results {
@@ -22,6 +23,7 @@ export interface Results {
   readonly subjects: readonly Awaited<ReturnType<typeof manySubjects>>[]
   readonly largeBodies: Awaited<ReturnType<typeof largeBodies>>
   readonly expiry: Awaited<ReturnType<typeof throughExpiry>>
+  readonly profile: readonly Share[]
 }
 
 const [begin, end] = ['<!-- measured: begin -->', '<!-- measured: end -->']
@@ -111,5 +113,13 @@ ${rows([
 
 Tokens of ${results.expiry.tokenLifeSeconds} s from a token endpoint that takes ${results.expiry.tokenEndpointMilliseconds} ms, ${results.expiry.seconds} s of load on 8 connections:
 ${thousands(results.expiry.requests)} requests, ${results.expiry.errors} failed, p50 ${milliseconds(results.expiry.p50)} ms, p99 ${milliseconds(results.expiry.p99)} ms, slowest ${milliseconds(results.expiry.max)} ms.
+
+### Where the sidecar's time goes
+
+Share of its CPU time under that load, by sampling.
+
+| | % |
+|---|---|
+${rows(results.profile.map(({ part, percent }) => [part, percent.toFixed(1)]))}
 `
 }

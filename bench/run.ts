@@ -27,6 +27,7 @@ const tools = ['wrk', 'nginx', 'haproxy', 'caddy'].map((command) => ({
 installMissing(tools)
 // These look for the programs when they are loaded, so they come after the installation.
 const { generator } = await import('./load.ts')
+const { profile } = await import('./profile.ts')
 const { runOrigin } = await import('./running.ts')
 const scenarios = await import('./scenarios.ts')
 const { targets } = await import('./targets.ts')
@@ -58,6 +59,8 @@ try {
     plan.log(`${count} subjects`)
     subjects.push(await scenarios.manySubjects(plan, addresses, count))
   }
+  plan.log('profile')
+  const profiled = await profile(directory, addresses, plan.seconds, plan.connections)
   await close()
   plan.log('10 MB bodies')
   const largeBodies = await scenarios.largeBodies(plan, some)
@@ -84,6 +87,7 @@ try {
     subjects,
     largeBodies,
     expiry,
+    profile: profiled,
   }
   if (quick) console.log(JSON.stringify(results, null, 2))
   else {
