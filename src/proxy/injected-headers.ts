@@ -68,8 +68,10 @@ function listed(name: string, templates: readonly string[], index: number): Inje
   return (into, tokens, keys) => values[(keys[index] ?? 0) % values.length]?.(into, tokens, keys)
 }
 
-/** One char per byte, as header lists are. A line break from a file or the environment would end the header: refused at once. */
+/** A line break from a file or the environment would end the header and begin one of its own: refused before anything is served. */
 function onWire(name: string, value: string): string {
-  if (/[\0-\x08\x0a-\x1f\x7f]/.test(value)) throw new Error(`the value of the header ${name} holds a control character`)
-  return Buffer.from(value, 'utf8').toString('latin1')
+  if (/[^\t\x20-\x7e\x80-\xff]/.test(value)) {
+    throw new Error(`the value of the header ${name} holds a control character or one beyond Latin-1`)
+  }
+  return value
 }

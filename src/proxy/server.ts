@@ -13,6 +13,9 @@ export interface ProxyServer {
   listen(): Promise<readonly BoundAddress[]>
   /** Serves requests from now on with another setup; those in progress end with the one they began with. Listeners stay as they are. */
   use(setup: ProxySetup): Promise<void>
+  /** Where listen() found a place; none before. */
+  readonly addresses: readonly BoundAddress[]
+  /** Requests and WebSockets. */
   readonly inFlight: number
   /**
    * Stops accepting, lets requests in progress end, tells kept connections to close. Resolves to false when some had to be cut off after
@@ -31,6 +34,7 @@ export async function createProxy(deps: ProxyDeps): Promise<ProxyServer> {
   await dispatcher.use(deps.setup)
   const handler = await serve(dispatcher)
   const servers: Server[] = []
+  let addresses: readonly BoundAddress[] = []
   let { timeouts } = deps.setup.proxy
   return {
     async listen() {
@@ -47,12 +51,16 @@ export async function createProxy(deps: ProxyDeps): Promise<ProxyServer> {
         throw error
       }
       dispatcher.bound = bound
+      addresses = bound
       return bound
     },
     async use(setup) {
       await dispatcher.use(setup)
       timeouts = setup.proxy.timeouts
       for (const server of servers) server.headersTimeout = timeouts.requestHeaders
+    },
+    get addresses() {
+      return addresses
     },
     get inFlight() {
       return dispatcher.inFlight

@@ -7,7 +7,7 @@ import type { RequestRecord } from './request-record.ts'
 import type { ServedRoute } from './routes.ts'
 
 interface Handover {
-  readonly headers: Record<string, string | string[]>
+  readonly headers: Record<string, string[]>
   readonly record: RequestRecord
 }
 
@@ -100,15 +100,17 @@ async function serveWebSockets({ route }: ServedRoute): Promise<FastifyInstance>
   return app
 }
 
-/** The plugin makes a handshake of its own; the field names are its, the values ours. */
-function withoutHandshake(headers: readonly string[]): Record<string, string | string[]> {
-  const kept: Record<string, string | string[]> = {}
+/** As the object that the plugin takes. It makes a handshake of its own, so the caller's handshake fields and Host stay behind. */
+function withoutHandshake(headers: readonly string[]): Record<string, string[]> {
+  const byName = new Map<string, { readonly name: string; readonly values: string[] }>()
   for (let index = 2; index < headers.length; index += 2) {
     const name = headers[index] as string
     const value = headers[index + 1] as string
-    if (name.toLowerCase().startsWith('sec-websocket-')) continue
-    const before = kept[name]
-    kept[name] = before === undefined ? value : Array.isArray(before) ? [...before, value] : [before, value]
+    const lower = name.toLowerCase()
+    if (lower.startsWith('sec-websocket-')) continue
+    const field = byName.get(lower)
+    if (field === undefined) byName.set(lower, { name, values: [value] })
+    else field.values.push(value)
   }
-  return kept
+  return Object.fromEntries([...byName.values()].map(({ name, values }) => [name, values]))
 }

@@ -148,13 +148,6 @@ test('two credentials put two tokens on one request', async (t) => {
   assert.deepEqual(values(rawHeaders, 'x-authorization'), ['customer-1'])
 })
 
-test('a control character in a configured header is refused before anything is served, without showing the value', async (t) => {
-  await assert.rejects(
-    startProxy(t, { routes: [{ upstream: 'http://127.0.0.1:1', headers: { 'X-Key': 'sec\nret' } }] }),
-    (error: Error) => error.message.includes('X-Key') && !error.message.includes('ret'),
-  )
-})
-
 test('property: no list of caller headers changes, doubles or removes what is injected', async (t) => {
   const upstream = await startUpstream(t)
   const { port } = await startProxy(t, { routes: [{ upstream: upstream.url }], credentials })

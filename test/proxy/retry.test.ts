@@ -22,14 +22,13 @@ async function rejecting(
   t: test.TestContext,
   good: string[],
   body: string | Buffer,
-  options: Partial<ProxyOptions> & { status?: number; headers?: Record<string, string> } = {},
+  options: { status?: number; headers?: Record<string, string>; proxyOptions?: Partial<ProxyOptions> } = {},
 ) {
   const upstream = await startUpstream(t, (request, response) => {
     if (good.includes(request.headers.authorization ?? '')) response.end('served')
     else response.writeHead(options.status ?? 401, options.headers).end(body)
   })
-  const { status: _status, headers: _headers, ...rest } = options
-  const started = await startProxy(t, { routes: [{ upstream: upstream.url }], ...rest })
+  const started = await startProxy(t, { routes: [{ upstream: upstream.url }], ...options.proxyOptions })
   return { upstream, ...started, source: started.sources['sky']! }
 }
 
@@ -123,7 +122,7 @@ for (const [why, outcome, header] of [
 test('when the answer turns out not to be about the token it passes as if nothing had been asked', async (t) => {
   const { port, source, replays } = await rejecting(t, [], 'Access denied', {
     status: 403,
-    credentials: { sky: { refresh: { on: [{ status: 403, when: 'expired-or-once' }] } } },
+    proxyOptions: { credentials: { sky: { refresh: { on: [{ status: 403, when: 'expired-or-once' }] } } } },
   })
   source.declines = 'not-expired'
   const answer = await raw(t, port, get('/'))
@@ -153,9 +152,7 @@ for (const [name, headers, frame] of [
 }
 
 test('G2: a body above replayBody is not replayed; the answer says why and the token is renewed for the next request', async (t) => {
-  const { port, upstream, source, replays } = await rejecting(t, ['Bearer sky-2'], expired, {})
-  const { proxy } = { proxy: port }
-  assert.ok(proxy)
+  const { upstream } = await rejecting(t, ['Bearer sky-2'], expired)
   const large = await startProxy(t, { routes: [{ upstream: upstream.url, replayBody: '1KiB' }] })
   const answer = await raw(t, large.port, `POST / HTTP/1.1\r\n${host}Content-Length: 2000\r\n\r\n${'x'.repeat(2000)}`)
   assert.equal(answer.status, 401)
@@ -163,7 +160,6 @@ test('G2: a body above replayBody is not replayed; the answer says why and the t
   assert.deepEqual(large.replays, ['not_replayable'])
   assert.deepEqual(large.sources['sky']?.asked, [30_000])
   assert.equal((await raw(t, large.port, get('/'))).body, 'served')
-  assert.deepEqual([source.renewals, replays], [[], []])
 })
 
 test('an early 401 during an upload waits for the rest of the body and replays all of it', async (t) => {
