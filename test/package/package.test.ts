@@ -64,7 +64,9 @@ describe('image and package', { timeout: 110_000 }, () => {
   })
 
   function environment(): NodeJS.ProcessEnv {
-    const kept = Object.entries(process.env).filter(([name]) => !/^(npm_|INIT_CWD|NODE_(ENV|OPTIONS|TEST_|V8_))/i.test(name))
+    const kept = Object.entries(process.env).filter(
+      ([name]) => !/^(npm_|INIT_CWD|NODE_(ENV|OPTIONS|TEST_|V8_))/i.test(name),
+    )
     return { ...Object.fromEntries(kept), npm_config_prefer_offline: 'true', npm_config_update_notifier: 'false' }
   }
 
