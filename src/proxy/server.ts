@@ -143,7 +143,10 @@ function httpServer({ ids, events }: ProxyDeps, dispatcher: Dispatcher, handler:
   server.on('connect', (_request: IncomingMessage, socket: Socket) => {
     const problem = new ProxyError('method_not_allowed')
     events.onMalformed?.(problem)
+    // Node took its own error listener away with the socket.
+    socket.on('error', () => socket.destroy())
     socket.end(problemMessage(problem, ids()))
+    socket.destroySoon()
   })
   return server
 }

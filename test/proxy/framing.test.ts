@@ -128,7 +128,7 @@ test('B8: Expect: 100-continue gets 100 before its body is read, an unknown Expe
   caller.write('abc')
   assert.equal((await caller.answer()).status, 200)
   assert.equal(upstream.seen[0]?.body.toString(), 'abc')
-  assert.equal(upstream.seen[0]?.headers.expect, undefined)
+  assert.equal(upstream.seen[0].headers.expect, undefined)
   const refused = await raw(t, port, `PUT / HTTP/1.1\r\n${host}Expect: foo\r\nContent-Length: 3\r\n\r\n`)
   assert.equal(refused.status, 417)
   assert.equal(code(refused), 'expectation_failed')
