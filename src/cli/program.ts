@@ -74,6 +74,7 @@ function buildProgram(io: Io, done: (code: number) => void): Command {
     .option('--refresh-token <token>', 'a refresh token that is valid from the start; default: a new one is printed')
     .option('--auto-consent', 'log in without showing the consent page')
     .option('--json', 'print where it listens as JSON')
+    .addHelpText('after', '\nAll faults with a sentence each: bearer-sidecar simulate --fault list')
     .action(async (options: object) => {
       const { simulate } = await import('./simulate.ts')
       const { takeSignals } = await import('./signals.ts')

@@ -59,7 +59,7 @@ export async function simulate(options: SimulateOptions, io: SimulateIo): Promis
 }
 
 /** Every fault with a sentence, for --help and `--fault list`. */
-export function faultHelp(): string {
+function faultHelp(): string {
   const lines = faultNames.map((name) => {
     const { summary, value }: FaultDefinition = faultTable[name]
     const written = value === undefined ? name : `${name}=${value.kind === 'duration' ? 'DURATION' : 'VALUE'}`

@@ -4,7 +4,7 @@ import { echoPaths } from './providers.ts'
 import type { Stage } from './stage.ts'
 
 /** A scene did not come out as it should; `message` says what was seen. */
-export class SceneFailed extends Error {
+class SceneFailed extends Error {
   override readonly name = 'SceneFailed'
 }
 

@@ -105,4 +105,4 @@ export class Stage {
   }
 }
 
-export const credentialOf = (provider: DemoProvider) => (provider === 'maya-customer' ? 'customer' : 'demo')
+const credentialOf = (provider: DemoProvider) => (provider === 'maya-customer' ? 'customer' : 'demo')
