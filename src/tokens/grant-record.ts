@@ -8,13 +8,10 @@ import {
   type TokenStore,
   type Version,
 } from '../stores/token-store.ts'
+import { FlushTimer } from './flush-timer.ts'
 import { emptyGrant, type Grant } from './grant.ts'
 import type { TokenSet } from './token-set.ts'
 import { Turnstile } from './turnstile.ts'
-
-/** Waits between tries to save what could not be saved, in milliseconds. */
-const firstFlushDelay = 500
-const longestFlushDelay = 15_000
 
 /**
  * One grant as this process knows it, and its document in the store. What could not be saved after an exchange is held here,
@@ -23,18 +20,16 @@ const longestFlushDelay = 15_000
 export class GrantRecord {
   readonly id: GrantId
   readonly #store: TokenStore
-  readonly #clock: Clock
   readonly #onSavedState: (unsaved: boolean, message: string | undefined) => void
   readonly #writes = new Turnstile()
+  readonly #timer: FlushTimer
   #grant: Grant = emptyGrant
   #version: Version | undefined
   #loaded = false
   #unsaved = false
   /** Counts what was learnt, so that a load that began before is not taken for newer. */
   #changes = 0
-  #flushFailures = 0
   #flushing: Promise<boolean> | undefined
-  #cancelFlush: (() => void) | undefined
   /** Outlives its refresh while that left something unsaved. */
   #lease: Lease | undefined
   #closed = false
@@ -47,7 +42,7 @@ export class GrantRecord {
   ) {
     this.id = id
     this.#store = store
-    this.#clock = clock
+    this.#timer = new FlushTimer(clock, () => void this.flush())
     this.#onSavedState = onSavedState
   }
 
@@ -140,7 +135,7 @@ export class GrantRecord {
   /** No timer runs from here on; what is held stays held. */
   close(): void {
     this.#closed = true
-    this.#stopTimer()
+    this.#timer.stop()
     this.#releaseKept()
   }
 
@@ -186,9 +181,7 @@ export class GrantRecord {
     if (!this.#unsaved) return true
     try {
       await this.#writeOver(this.#grant)
-      this.#flushFailures = 0
     } catch (error) {
-      this.#flushFailures++
       this.#setUnsaved(true, describeError(error))
       this.#scheduleFlush()
     }
@@ -217,17 +210,7 @@ export class GrantRecord {
   }
 
   #scheduleFlush(): void {
-    if (this.#cancelFlush !== undefined || this.#closed) return
-    const delay = Math.min(firstFlushDelay * 2 ** this.#flushFailures, longestFlushDelay)
-    this.#cancelFlush = this.#clock.schedule(delay, () => {
-      this.#cancelFlush = undefined
-      void this.flush()
-    })
-  }
-
-  #stopTimer(): void {
-    this.#cancelFlush?.()
-    this.#cancelFlush = undefined
+    if (!this.#closed) this.#timer.start()
   }
 
   #releaseKept(): void {
@@ -239,7 +222,7 @@ export class GrantRecord {
     const before = this.#unsaved
     this.#unsaved = unsaved
     if (!unsaved) {
-      this.#stopTimer()
+      this.#timer.stop()
       this.#releaseKept()
     }
     if (before !== unsaved) this.#onSavedState(unsaved, message)

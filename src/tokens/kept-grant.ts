@@ -191,7 +191,7 @@ export class KeptGrant {
       try {
         await work()
       } finally {
-        await lease?.release()
+        if (lease !== undefined) await this.record.release(lease)
         this.#startOver()
       }
     })

@@ -131,6 +131,15 @@ export class World {
     }
   }
 
+  /** Lets time pass until the promise settles, while a request to the token endpoint hangs. */
+  async waitPast<T>(promise: Promise<T>, step = 1000): Promise<T> {
+    const progress = { over: false }
+    const settled = promise.finally(() => (progress.over = true))
+    settled.catch(() => undefined)
+    while (!progress.over) await this.clock.advance(step)
+    return settled
+  }
+
   /** Until the condition holds; time stands still. */
   async until(condition: () => boolean): Promise<void> {
     for (const end = performance.now() + 10_000; !condition();) {
