@@ -6,8 +6,8 @@ import { fuzzProxy } from './caller-requests.ts'
 const seed = Math.floor(Date.now() / 86_400_000)
 
 test(`mutated requests never reach the upstream malformed, elsewhere or without exactly our credentials (seed ${seed})`, async () => {
-  const { forwarded, answers, violations } = await fuzzProxy({ count: 4000, seed })
+  const { forwarded, answers, violations } = await fuzzProxy({ count: 2000, seed, patience: 500 })
   assert.deepEqual(violations, [])
-  assert.ok(forwarded > 500, 'too little was valid for the test to mean anything')
-  assert.ok((answers['400'] ?? 0) > 500, 'too little was damaged for the test to mean anything')
+  assert.ok(forwarded > 200, 'too little was valid for the test to mean anything')
+  assert.ok((answers['400'] ?? 0) > 200, 'too little was damaged for the test to mean anything')
 })

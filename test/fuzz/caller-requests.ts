@@ -22,6 +22,8 @@ export interface FuzzOptions {
   /** Requests. */
   readonly count: number
   readonly seed: number
+  /** Milliseconds without an answer after which a conversation is given up; more on a busy machine. */
+  readonly patience: number
 }
 
 export interface FuzzResult {
@@ -272,7 +274,7 @@ async function startProxy(
 }
 
 /** Sends a few requests on one connection, waits until the proxy closes it or has nothing more to say, and gives back what it said. */
-function converse(port: number, text: string): Promise<string> {
+function converse(port: number, text: string, patience: number): Promise<string> {
   return new Promise((resolve) => {
     const socket = net.connect(port, '127.0.0.1')
     let received = ''
@@ -280,7 +282,7 @@ function converse(port: number, text: string): Promise<string> {
     socket.on('connect', () => {
       socket.write(Buffer.from(text, 'latin1'))
       // The last request asks for the connection to be closed. Where damage swallowed it, the proxy rightly waits for the rest.
-      timer = globalThis.setTimeout(() => socket.destroy(), 50)
+      timer = globalThis.setTimeout(() => socket.destroy(), patience)
     })
     socket.on('data', (chunk) => {
       received += chunk.toString('latin1')
@@ -314,7 +316,7 @@ function readAnswers(received: string, result: FuzzResult): void {
   }
 }
 
-export async function fuzzProxy({ count, seed }: FuzzOptions): Promise<FuzzResult> {
+export async function fuzzProxy({ count, seed, patience }: FuzzOptions): Promise<FuzzResult> {
   const random = generator(seed)
   const result: FuzzResult = { forwarded: 0, answers: {}, violations: [] }
   const violate = (what: string) => void result.violations.push(what)
@@ -343,11 +345,11 @@ export async function fuzzProxy({ count, seed }: FuzzOptions): Promise<FuzzResul
       left -= size
       const requests = Array.from({ length: size }, () => makeRequest(random))
       const last = 'GET /api/last HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'
-      readAnswers(await converse(port, requests.join('') + last), result)
+      readAnswers(await converse(port, requests.join('') + last, patience), result)
     }
   }
   await Promise.all(Array.from({ length: 64 }, lane))
-  const sound = await converse(port, 'GET /api/sound HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
+  const sound = await converse(port, 'GET /api/sound HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n', 5000)
   if (!sound.startsWith('HTTP/1.1 200 ')) violate('the proxy no longer serves')
   for (let patience = 200; proxy.inFlight > 0 && patience > 0; patience--) await setTimeout(10)
   if (proxy.inFlight > 0) violate(`${proxy.inFlight} requests are still in flight`)
@@ -365,7 +367,7 @@ if (import.meta.main) {
     },
   })
   const from = performance.now()
-  const result = await fuzzProxy({ count: Number(values.count), seed: Number(values.seed) })
+  const result = await fuzzProxy({ count: Number(values.count), seed: Number(values.seed), patience: 50 })
   const seconds = ((performance.now() - from) / 1000).toFixed(1)
   console.log(
     `${values.count} mutated requests in ${seconds} s, seed ${values.seed}: ${result.forwarded} forwarded, answers ${JSON.stringify(result.answers)}`,
