@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import { emptyGrant, type Grant } from '../../src/tokens/grant.ts'
 import { TokenSet } from '../../src/tokens/token-set.ts'
 
@@ -37,30 +36,3 @@ export function markedGrant(accessToken: string): Grant {
     tokens: new TokenSet({ ...tokens, refreshIssuedAt: undefined, refreshExpiresAt: undefined, scope: undefined }),
   }
 }
-
-const time = fc.integer({ min: 0, max: Date.parse('9999-12-31T23:59:59.999Z') })
-const text = fc.string({ unit: 'binary' })
-const maybe = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined })
-const reason = fc.constantFrom('startup', 'expiry', 'rejected', 'keep_alive', 'renewal', 'manual')
-
-export const anyGrant: fc.Arbitrary<Grant> = fc.record({
-  tokens: maybe(
-    fc
-      .record({
-        accessToken: text,
-        refreshToken: maybe(text),
-        issuedAt: time,
-        expiresAt: maybe(time),
-        refreshIssuedAt: maybe(time),
-        refreshExpiresAt: maybe(time),
-        scope: maybe(text),
-      })
-      .map((fields) => new TokenSet(fields)),
-  ),
-  attempt: maybe(fc.record({ at: time, reason, fingerprint: text })),
-  death: maybe(fc.record({ at: time, error: text, message: text, fingerprint: maybe(text) })),
-  usedSeeds: fc.array(text, { maxLength: 5 }),
-  history: fc.array(fc.record({ at: time, reason, outcome: fc.constantFrom('success', 'transient', 'fatal') }), {
-    maxLength: 10,
-  }),
-})

@@ -238,6 +238,23 @@ describe('a redis store', { skip: noRedis, concurrency: 4 }, () => {
     assert.match(log.map(({ message }) => message).join('\n'), /appendonly yes[^]*noeviction/)
   })
 
+  it('speaks TLS with a CA of its own, and refuses a certificate that it can not verify', async (t) => {
+    const file = (name: string) => new URL(`../helpers/certs/${name}.pem`, import.meta.url).pathname
+    const server = await RedisServer.start([
+      'tls-port PORT',
+      `tls-cert-file ${file('localhost.cert')}`,
+      `tls-key-file ${file('localhost.key')}`,
+      'tls-auth-clients no',
+    ])
+    t.after(() => server.stop())
+    const store = await openRedis(t, `rediss://localhost:${server.port}?ca=${file('ca.cert')}`)
+    await store.ping()
+    const untrusting = await openRedis(t, `rediss://localhost:${server.port}`)
+    const error = await rejectsWith('unavailable', untrusting.ping())
+    assert.match(error.message, /not trusted.*\?ca=/)
+    await assert.rejects(openRedis(t, `rediss://localhost:${server.port}?ca=/nowhere.pem`), /CA file \/nowhere\.pem/)
+  })
+
   it('finds every grant of a cluster and saves, leases and lists in it', async (t) => {
     const server = await RedisServer.start(['cluster-enabled yes', 'cluster-node-timeout 1000'])
     t.after(() => server.stop())
