@@ -12,6 +12,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -29,6 +30,12 @@ const run = promisify(execFile)
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string; files: string[] }
 const dockerfile = readFileSync(join(root, 'Dockerfile'), 'utf8').replaceAll('\\\n', ' ')
 const nonRoot = 65532
+
+interface Package {
+  readonly name: string
+  readonly version: string
+  readonly license: string
+}
 const isRoot = process.getuid?.() === 0
 
 /** Lines of one stage of the Dockerfile that begin with an instruction, without that word. */
@@ -37,7 +44,7 @@ function instructions(stage: number, name: string): string[] {
   return lines.filter((line) => line.startsWith(`${name} `)).map((line) => line.slice(name.length + 1).trim())
 }
 
-describe('image and package', { timeout: 110_000 }, () => {
+describe('image and package', { timeout: 240_000 }, () => {
   let work: string
   let app: string
   let node: string
@@ -103,6 +110,19 @@ describe('image and package', { timeout: 110_000 }, () => {
     assert.equal(dead.status, 1)
   })
 
+  it("plays the demo as the image's build does", () => {
+    const [json = ''] = instructions(1, 'RUN').filter((line) => line.includes('demo'))
+    const [command, ...parameters] = JSON.parse(json) as string[]
+    assert.equal(command, 'node')
+    const run = spawnSync(node, parameters, {
+      encoding: 'utf8',
+      cwd: app,
+      env: { NODE_ENV: 'production', TMPDIR: tmpdir() },
+      ...(isRoot ? { uid: nonRoot, gid: nonRoot } : {}),
+    })
+    assert.equal(run.status, 0, run.stdout + run.stderr)
+  })
+
   it('installs at most 110 packages and 35 MB for production', () => {
     const packages = globSync('**/node_modules/{*,@*/*}/package.json', { cwd: app })
     const { bytes } = size(join(app, 'node_modules'))
@@ -141,12 +161,29 @@ describe('image and package', { timeout: 110_000 }, () => {
     const [tarball = ''] = globSync('bearer-sidecar-*.tgz', { cwd: work })
     const target = join(work, 'installed')
     mkdirSync(target)
+    writeFileSync(join(target, 'package.json'), '{ "name": "installed", "version": "1.0.0", "private": true }')
     const install = ['install', '--no-audit', '--no-fund', '--omit=dev', '--prefix', target, join(work, tarball)]
     await run('npm', install, { cwd: target, env: environment() })
     const bin = join(target, 'node_modules/.bin/bearer-sidecar')
     assert.equal((await run(process.execPath, [bin, '--version'])).stdout.trim(), manifest.version)
     const { version } = await smoke({ node, main: join(target, 'node_modules/bearer-sidecar/dist/cli/main.js') })
     assert.equal(version, manifest.version)
+  })
+
+  it('brings only packages whose licences allow any use, and lists all of them in its bill of materials', async () => {
+    const target = join(work, 'installed')
+    const sbom = ['sbom', '--sbom-format=cyclonedx']
+    const { stdout } = await run('npm', sbom, { cwd: target, env: environment(), maxBuffer: 1 << 24 })
+    const { components } = JSON.parse(stdout) as { components: Package[] }
+    const listed = new Set(components.map(({ name, version }) => `${name}@${version}`))
+    const permissive = /^\(?(MIT|ISC|Apache-2\.0|BSD-[23]-Clause|0BSD|BlueOak-1\.0\.0|MIT-0)\b/
+    const files = globSync('**/node_modules/{*,@*/*}/package.json', { cwd: target })
+    assert.ok(files.length > 40)
+    for (const file of files) {
+      const { name, version, license } = JSON.parse(readFileSync(join(target, file), 'utf8')) as Package
+      assert.match(license, permissive, name)
+      assert.ok(listed.has(`${name}@${version}`), `${name} is not in the bill of materials`)
+    }
   })
 })
 
