@@ -88,6 +88,10 @@ export class Dispatcher {
     this.#watchdog.close()
   }
 
+  get carriesWebSockets(): boolean {
+    return this.#routes.routes.some((route) => this.#webSockets.carries(route))
+  }
+
   /** True for a WebSocket on a route that carries them; every other upgrade is ignored or refused as a plain request. */
   upgrades(request: IncomingMessage): boolean {
     if (!isWebSocket(request)) return false
@@ -130,6 +134,7 @@ export class Dispatcher {
     })
     try {
       const { route, target } = admit(request, record, this.#guard, this.#routes)
+      if (!this.#webSockets.carries(route)) throw new ProxyError('upgrade_not_allowed')
       const sent = collect(route, request.rawHeaders, handshakeMinLife)
       await sent.pending
       if (socket.destroyed) return

@@ -9,8 +9,7 @@ import type { RequestRecord } from './request-record.ts'
 import { Retry, type RetryOwner } from './retry.ts'
 import type { ServedRoute } from './routes.ts'
 import type { Waiting } from './rate-limit.ts'
-import { collect, type Sent } from './sent.ts'
-import { readSubject } from './subject.ts'
+import { callerKey, collect, type Sent } from './sent.ts'
 import type { ReplayObstacle } from './setup.ts'
 import { Upload, type UploadOwner } from './upload.ts'
 import { upstreamProblem } from './upstream-problem.ts'
@@ -82,15 +81,7 @@ export class Forwarding implements UpstreamHandler, UploadOwner, RetryOwner, Wai
   /** Asks the route's governor, if there is one; false: onTurn() or onRefused() follow. */
   #mayGo(urgent: boolean): boolean {
     const { governor } = this.route
-    return governor === undefined || governor.enter(this.#callerKey(), this, urgent)
-  }
-
-  /** Whose turn it is among those who wait: the subject where there is one, else the machine that called. */
-  #callerKey(): string {
-    for (const { config } of this.route.credentials) {
-      if (config.subjectHeader !== null) return readSubject(this.#request.rawHeaders, config.subjectHeader)
-    }
-    return this.#request.socket.remoteAddress ?? ''
+    return governor === undefined || governor.enter(callerKey(this.route, this.#request), this, urgent)
   }
 
   onTurn(): void {

@@ -81,10 +81,6 @@ export class CallerBody {
   resume(): void {
     this.#request.resume()
   }
-
-  get paused(): boolean {
-    return this.#request.isPaused()
-  }
 }
 
 /** The body that the request announces (RFC 9112 section 6.3); an announced empty one is a body too. */

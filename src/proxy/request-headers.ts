@@ -7,8 +7,9 @@ const drop = 1
 const connection = 2
 type Fate = typeof keep | typeof drop | typeof connection
 
-/** Spellings of names whose fate is remembered; honest callers use a few dozen. */
+/** Spellings of names whose fate is remembered, and their length; honest callers use a few dozen short ones. */
 const maxRemembered = 500
+const maxRememberedLength = 64
 
 /** Turns the header list of a caller into the one that goes to the upstream of one route. */
 export class RequestHeaders {
@@ -55,7 +56,7 @@ export class RequestHeaders {
         : isHopByHop(canonical) || isCallersOwn(canonical) || this.#dropped.has(canonical)
           ? drop
           : keep
-    if (this.#fates.size < maxRemembered) this.#fates.set(name, fate)
+    if (this.#fates.size < maxRemembered && name.length <= maxRememberedLength) this.#fates.set(name, fate)
     return fate
   }
 }

@@ -10,6 +10,7 @@ const length = 5
 type Fate = typeof keep | typeof drop | typeof connection | typeof crossOrigin | typeof link | typeof length
 
 const maxRemembered = 500
+const maxRememberedLength = 64
 const fates = new Map<string, Fate>()
 
 export interface ResponseChange {
@@ -56,7 +57,7 @@ export function forCaller(raw: readonly string[], change: ResponseChange): strin
 function learn(name: string): Fate {
   const lower = name.toLowerCase()
   const fate = fateOf(lower)
-  if (fates.size < maxRemembered) fates.set(name, fate)
+  if (fates.size < maxRemembered && name.length <= maxRememberedLength) fates.set(name, fate)
   return fate
 }
 

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import type { TokenSet } from '../tokens/token-set.ts'
 import type { TokenSource } from '../tokens/token-source.ts'
 import type { ServedRoute } from './routes.ts'
@@ -34,4 +35,12 @@ export function collect(route: ServedRoute, rawHeaders: readonly string[], minLi
     } else tokens[index] = token
   }
   return { sources, tokens, keys, pending: waiting && Promise.all(waiting) }
+}
+
+/** Whose turn it is among those who wait for the rate limit: the subject where there is one, else the machine that called. */
+export function callerKey(route: ServedRoute, { rawHeaders, socket }: IncomingMessage): string {
+  for (const { config } of route.credentials) {
+    if (config.subjectHeader !== null) return readSubject(rawHeaders, config.subjectHeader)
+  }
+  return socket.remoteAddress ?? ''
 }

@@ -135,10 +135,12 @@ function httpServer({ ids, events }: ProxyDeps, dispatcher: Dispatcher, handler:
   server.on('clientError', (error: Error, socket: Socket) =>
     answerMalformed(error, socket, ids, (problem) => events.onMalformed?.(problem)),
   )
-  server.on(
-    'upgrade',
-    (request: IncomingMessage, socket: Socket, head: Buffer) => void dispatcher.upgrade(request, socket, head),
-  )
+  // Before Node 22.21 and 24.9 a listener gets every upgrade, h2c included, so there it is only set where a route needs it.
+  if ('shouldUpgradeCallback' in server || dispatcher.carriesWebSockets) {
+    server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+      void dispatcher.upgrade(request, socket, head)
+    })
+  }
   // A tunnel would lead past every rule; whoever asks for one is no caller of ours.
   server.on('connect', (_request: IncomingMessage, socket: Socket) => {
     const problem = new ProxyError('method_not_allowed')

@@ -24,7 +24,10 @@ export class Upload implements BodyListener {
   #opened = false
   #exchange: Exchange | undefined
   #cancelDelay: (() => void) | undefined
+  /** Ticks since the caller sent something, or while blocked, since the upstream took something. */
   #idleTicks = 0
+  /** The upstream takes no more for now. */
+  #blocked = false
 
   constructor(body: CallerBody, owner: UploadOwner, clock: Clock) {
     this.body = body
@@ -38,10 +41,9 @@ export class Upload implements BodyListener {
   }
 
   onBodyChunk(chunk: Buffer): void {
-    this.#idleTicks = 0
-    if (this.#exchange !== undefined) {
-      if (!this.#exchange.write(chunk)) this.body.pause()
-    } else if (!this.#opened) {
+    if (!this.#blocked) this.#idleTicks = 0
+    if (this.#exchange !== undefined) this.#write(this.#exchange, chunk)
+    else if (!this.#opened) {
       // Node hands pieces out while it parses a packet: the rest of it may complete the body, or turn out to be malformed.
       if (this.#waiting.push(chunk) === 1) setImmediate(openUnlessArrived, this)
     }
@@ -66,20 +68,20 @@ export class Upload implements BodyListener {
     this.#cancelDelay?.()
     this.#opened = true
     this.#exchange = undefined
-    if (this.body.started) this.body.resume()
+    this.#unblock()
   }
 
   onDrain(): void {
-    this.body.resume()
+    this.#unblock()
   }
 
   /** `limits`: ticks without progress until the caller, or the upstream, is given up. */
   onTick(limits: { readonly caller: number; readonly upstream: number }): void {
     if (this.body.complete || !this.body.started) return
     this.#idleTicks++
-    if (this.body.paused) {
+    if (this.#blocked) {
       if (this.#idleTicks > limits.upstream) this.#owner.onUploadStalled('upstream')
-      // A socket that is not read from tells nothing of a caller that left: look once per tick.
+      // A socket that is not read from tells nothing of a caller that left: look once per tick, one piece at a time.
       else this.body.resume()
     } else if (this.#idleTicks > limits.caller) this.#owner.onUploadStalled('caller')
   }
@@ -98,7 +100,19 @@ export class Upload implements BodyListener {
       return
     }
     this.#exchange = this.#owner.send({ length: this.body.length })
-    for (const piece of pieces) if (!this.#exchange.write(piece)) this.body.pause()
+    for (const piece of pieces) this.#write(this.#exchange, piece)
+  }
+
+  #write(exchange: Exchange, piece: Buffer): void {
+    if (exchange.write(piece)) return
+    this.#blocked = true
+    this.body.pause()
+  }
+
+  #unblock(): void {
+    this.#blocked = false
+    this.#idleTicks = 0
+    if (this.body.started) this.body.resume()
   }
 
   /** A sized body stays sized and a chunked one chunked: some servers treat them differently. */

@@ -282,6 +282,38 @@ test('a small body leaves in one piece with its head, also when the caller write
   assert.equal(pieces.length, 1)
 })
 
+test('G4: a caller that resets its upload while the upstream takes nothing of it is noticed within a tick', async (t) => {
+  const upstream = await startWireUpstream(t, (socket) => void socket.pause())
+  const { port, nextRecord } = await startProxy(t, {
+    routes: [{ upstream: upstream.url }],
+    proxy: { timeouts: { requestBodyIdle: '1s' } },
+  })
+  const record = nextRecord()
+  const caller = dial(t, port).write(`POST / HTTP/1.1\r\n${host}Content-Length: 100000000\r\n\r\n`)
+  const piece = Buffer.alloc(1_000_000, 'x')
+  for (let written = 0; written < 30_000_000; written += piece.length)
+    if (!caller.socket.write(piece)) await setTimeout(1)
+  await setTimeout(50)
+  const start = Date.now()
+  caller.socket.resetAndDestroy()
+  assert.equal((await record).ending, 'caller-left')
+  assert.ok(Date.now() - start < 1500)
+})
+
+test('an upstream that takes nothing of an upload is given up after responseHeaders', async (t) => {
+  const upstream = await startWireUpstream(t, (socket) => void socket.pause())
+  const { port } = await startProxy(t, {
+    routes: [{ upstream: upstream.url }],
+    proxy: { timeouts: { responseHeaders: '400ms' } },
+  })
+  const caller = dial(t, port).write(`POST / HTTP/1.1\r\n${host}Content-Length: 100000000\r\n\r\n`)
+  const piece = Buffer.alloc(1_000_000, 'x')
+  for (let written = 0; written < 100_000_000; written += piece.length) caller.socket.write(piece)
+  const answer = await caller.answer()
+  assert.equal(answer.status, 504)
+  assert.equal(code(answer), 'upstream_timeout')
+})
+
 test('an upstream is read no faster than the caller takes it, and a whole download arrives', async (t) => {
   const size = 100_000_000
   const piece = Buffer.alloc(1_000_000, 'x')
