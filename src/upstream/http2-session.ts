@@ -23,8 +23,8 @@ export interface SessionOwner {
 
 /** Bytes that a reader who pauses may leave unread on one stream. */
 const streamWindow = 256 * 1024
-/** What paused readers have left unread must never use up the connection's window, or they would hold up all others. */
-const connectionWindow = 2 ** 30
+/** Bytes in flight on all streams together: the 64 KiB of RFC 9113 section 6.9.2 would be the limit of a long way. */
+const connectionWindow = 16 * 1024 * 1024
 
 const settings: SecureClientSessionOptions & { strictSingleValueFields: boolean } = {
   settings: { enablePush: false, initialWindowSize: streamWindow, maxHeaderListSize: 64 * 1024 },

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import net from 'node:net'
 import { suite, test } from 'node:test'
 import { TLSSocket } from 'node:tls'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import * as certs from '../helpers/certs.ts'
 import { call, ok, open, rawServer, start } from './support.ts'
 
@@ -81,6 +84,25 @@ suite('certificates', () => {
     const server = await rawServer(t, answer, certs.selfSigned)
     assert.equal((await call(open(t, server.origin))).error?.fault, 'tls')
     assert.equal(server.received.length, 0)
+  })
+
+  test('of an authority of NODE_EXTRA_CA_CERTS are still trusted when another one was given', async (t) => {
+    const server = await rawServer(t, answer, certs.localhost)
+    const script = `
+      const { openUpstream } = await import(${JSON.stringify(new URL('../../src/upstream/open.ts', import.meta.url).href)})
+      const upstream = openUpstream({ origin: new URL('${server.origin}'), tls: { ca: process.env.OTHER_CA }, connectTimeout: 5000,
+        headersTimeout: 5000, bodyTimeout: 5000, allowH2: false, egressProxy: undefined })
+      const done = () => upstream.close()
+      upstream.send({ method: 'GET', target: '/', headers: ['Host', 'a'], body: undefined }, {
+        onHead: (head) => console.log(head.status), onData: () => true, onEnd: done, onDrain() {},
+        onError: (error) => { console.log(error.fault); done() },
+      })`
+    const run = async (extra: object) => {
+      const env = { PATH: process.env['PATH'], OTHER_CA: certs.selfSigned.cert, ...extra }
+      return (await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], { env })).stdout.trim()
+    }
+    const file = fileURLToPath(new URL('../helpers/certs/ca.cert.pem', import.meta.url))
+    assert.deepEqual(await Promise.all([run({ NODE_EXTRA_CA_CERTS: file }), run({})]), ['200', 'tls'])
   })
 
   for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {

@@ -230,6 +230,31 @@ suite('an answer that comes before the request is complete', () => {
     assert.equal(running.body.toString(), 'big')
   })
 
+  test('costs the connection, or the next request would be taken for the rest of this one', async (t) => {
+    const server = await rawServer(t, (socket) => socket.once('data', () => socket.write(ok)))
+    const upstream = open(t, server.origin)
+    const running = start(upstream, { method: 'POST', body: { length: 1000 } })
+    running.exchange.write(Buffer.from('begin'))
+    await running.done
+    assert.deepEqual([running.body.toString(), running.error], ['ok', undefined])
+    assert.equal((await call(upstream)).body.toString(), 'ok')
+    assert.equal(server.sockets.length, 2)
+  })
+
+  test('costs the connection also when the rest of the request is only waiting to leave', async (t) => {
+    const server = await rawServer(t, (socket) => {
+      socket.once('data', () => {
+        socket.pause()
+        socket.write(ok)
+      })
+    })
+    const upstream = open(t, server.origin)
+    for (const round of [1, 2]) {
+      const { error, body } = await call(upstream, { method: 'POST', body: Buffer.alloc(20_000_000) })
+      assert.deepEqual([error, body.toString(), server.sockets.length], [undefined, 'ok', round])
+    }
+  })
+
   test('does not end an upload that the upstream goes on reading', async (t) => {
     const server = await rawServer(t, (socket) => {
       socket.once('data', () => socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'))

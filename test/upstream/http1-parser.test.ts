@@ -145,6 +145,13 @@ suite('the head of an answer', () => {
     assert.equal(outcome.headers?.length, 2000)
   })
 
+  test('of 60 KiB in pieces is taken although the last piece goes on beyond 64 KiB', () => {
+    const body = 'y'.repeat(20_000)
+    const bytes = `${status}A: ${'x'.repeat(60_000)}\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+    const outcome = parse(bytes, { cuts: [30_000] })
+    assert.deepEqual([outcome.end, outcome.body === body], ['complete', true])
+  })
+
   test('follows any interim answers, whose fields have no meaning', () => {
     const outcome = parse(
       'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 102\r\n\r\n' +

@@ -486,6 +486,24 @@ suite('HTTP/2 frames that end an answer', () => {
     })
   }
 
+  test('RST_STREAM without an error before the announced length, to a reader who pauses: protocol', async (t) => {
+    const server = await framed(t, [length9, data, reset(0)])
+    const running = start(h2(t, server.origin))
+    running.reading = false
+    await running.until('data')
+    await new Promise((resolve) => setTimeout(resolve, 30))
+    running.exchange.resume()
+    await running.done
+    assert.equal(running.error?.fault, 'protocol')
+    server.sockets[0]!.destroy()
+  })
+
+  test('the end of a new connection: its first request is not sent again', async (t) => {
+    const server = await framed(t, [fin])
+    assert.equal((await call(h2(t, server.origin))).error?.fault, 'unreachable')
+    assert.equal(server.sockets.length, 1)
+  })
+
   test('a field with a line break does not arrive (A7)', async (t) => {
     const fields = Buffer.from('\x88\x00\x01a\x03b\r\n\x00\x01c\x01d', 'latin1')
     const server = await framed(t, [frame(1, 4, 1, fields), lastData])
