@@ -25,7 +25,7 @@ export function chart(
   const label = sorted.map(({ target, median }) => `${target} ${median.cpuPerRequest} µs`).join(', ')
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" aria-label="CPU time per request: ${label}">
   <style>
-    text { font: 14px system-ui, sans-serif; fill: #1f2933 }
+    text { font-family: system-ui, sans-serif; font-size: 14px; fill: #1f2933 }
     @media (prefers-color-scheme: dark) { text { fill: #e4e7eb } }
   </style>
   <text x="0" y="20" font-weight="bold">CPU time per proxied request, and requests per second on one core</text>

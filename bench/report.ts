@@ -49,14 +49,14 @@ Load: ${load.generator}, ${load.connections} connections, ${load.rounds} rounds 
     machine.pinned ? 'The proxy has one core, load and upstream the other.' : 'Processes were not pinned to cores.'
   }${results.leftOut.length > 0 ? ` Left out, not installed: ${results.leftOut.join(', ')}.` : ''}
 
-| | version | CPU per request, µs | bearer-sidecar's share | requests/s | p50, ms | p99, ms | memory idle, MB | loaded, MB | start to first answer, ms |
+| | version | CPU per request, µs | bearer-sidecar relative to it | requests/s | p50, ms | p99, ms | memory idle, MB | loaded, MB | start to first answer, ms |
 |---|---|---|---|---|---|---|---|---|---|
 ${rows(
   comparison.map((one) => [
     title(one.target),
     results.versions[one.target] ?? '',
     one.median.cpuPerRequest.toFixed(1),
-    one.target === own?.target ? '' : `${one.cpuRatio.toFixed(2)} of it`,
+    one.target === own?.target ? '' : one.cpuRatio.toFixed(2),
     thousands(one.median.requestsPerSecond),
     milliseconds(one.median.p50),
     milliseconds(one.median.p99),
