@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import type { Forwarding } from './forward.ts'
+import type { Conversation } from './conversation.ts'
 
 /** Requests that one connection may have waiting behind the one in progress; a caller that pipelines more is cut off. */
 const maxWaiting = 100
@@ -11,31 +11,36 @@ const key = Symbol('connection')
  * answers have to be in order anyway, and a POST must not overtake the one before it (RFC 9112 section 9.3.2).
  */
 export class Connection {
-  #current: Forwarding | undefined
-  readonly #waiting: Forwarding[] = []
+  readonly #socket: Socket
+  #current: Conversation | undefined
+  readonly #waiting: Conversation[] = []
 
-  static of(socket: Socket & { [key]?: Connection | undefined }): Connection {
-    return (socket[key] ??= new Connection())
+  constructor(socket: Socket) {
+    this.#socket = socket
   }
 
-  /** The forwarding in progress. */
-  get current(): Forwarding | undefined {
+  static of(socket: Socket & { [key]?: Connection | undefined }): Connection {
+    return (socket[key] ??= new Connection(socket))
+  }
+
+  /** The request that is being forwarded. */
+  get current(): Conversation | undefined {
     return this.#current
   }
 
-  /** False when the connection has too much waiting. */
-  enter(forwarding: Forwarding): boolean {
-    if (this.#current !== undefined) return this.#waiting.push(forwarding) <= maxWaiting
-    this.#current = forwarding
-    forwarding.begin()
-    return true
+  enter(conversation: Conversation): void {
+    if (this.#current === undefined) {
+      this.#current = conversation
+      conversation.begin()
+    } else if (this.#waiting.push(conversation) > maxWaiting) this.#socket.destroy()
   }
 
-  /** The forwarding's answer is out, or its caller gone: the next may begin. */
-  leave(forwarding: Forwarding): void {
-    if (this.#current !== forwarding) {
-      const index = this.#waiting.indexOf(forwarding)
-      if (index !== -1) this.#waiting.splice(index, 1)
+  /** The answer is out, or the caller gone: the next may begin, or nothing that waits ever will. */
+  leave(conversation: Conversation): void {
+    if (this.#current !== conversation) return
+    this.#current = undefined
+    if (this.#socket.destroyed) {
+      for (const waiting of this.#waiting.splice(0)) waiting.finish()
       return
     }
     this.#current = this.#waiting.shift()

@@ -2,12 +2,13 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { ProxyError } from '../errors.ts'
 import type { BoundAddress } from '../http/listen.ts'
-import { admit, awaitsContinue, isWebSocket } from './admission.ts'
-import { Connection } from './connection.ts'
+import { admit, isWebSocket } from './admission.ts'
+import { Conversation } from './conversation.ts'
+import { asProxyError } from './faults.ts'
 import type { ForwardContext } from './forward-context.ts'
 import { Forwarding } from './forward.ts'
 import { Guard } from './guard.ts'
-import { problemMessage, sendProblem } from './problem.ts'
+import { problemMessage } from './problem.ts'
 import { RequestRecord } from './request-record.ts'
 import { RouteTable } from './routes.ts'
 import { collect } from './sent.ts'
@@ -16,16 +17,8 @@ import { pathLength } from './target.ts'
 import { tickPeriod, Watchdog } from './watchdog.ts'
 import { WebSockets } from './websocket.ts'
 
-/** Milliseconds for which the rest of a body is read and thrown away after its request was answered, so that the caller gets to read the answer. */
-const lingerTime = 30_000
-
 /** Milliseconds. A handshake cannot be replayed, so its token must not be about to end. */
 const handshakeMinLife = 30_000
-
-const owner = Symbol('exchange')
-type OwnedResponse = ServerResponse & {
-  [owner]?: { dispatcher: Dispatcher; record: RequestRecord; forwarding: Forwarding | undefined }
-}
 
 /** From a request as Node gives it to its forwarding, or to the answer that refuses it. Everything that a config reload swaps is here. */
 export class Dispatcher {
@@ -36,6 +29,9 @@ export class Dispatcher {
   #context: ForwardContext
   #bound: readonly BoundAddress[] = []
   #inFlight = 0
+  readonly #onOver = () => {
+    this.#inFlight--
+  }
   #closing = false
   #webSockets = new WebSockets()
   /** Of setups before a reload, while they still carry connections. */
@@ -100,23 +96,16 @@ export class Dispatcher {
   }
 
   handle(request: IncomingMessage, response: ServerResponse): void {
-    const { clock, events, ids } = this.#deps
-    const record = new RequestRecord(request, ids, clock.monotonic())
-    const owned = { dispatcher: this, record, forwarding: undefined as Forwarding | undefined }
-    ;(response as OwnedResponse)[owner] = owned
-    response.on('close', onClose)
+    const { clock, ids } = this.#deps
     this.#inFlight++
-    events.onStart?.(record)
+    const record = new RequestRecord(request, ids, clock.monotonic())
+    const conversation = new Conversation(response, record, this.#deps, this.#onOver)
     try {
       const { route, target } = admit(request, record, this.#guard, this.#routes)
       if (isWebSocket(request)) throw new ProxyError('upgrade_not_allowed')
-      const forwarding = new Forwarding(this.#context, request, response, record, route, target)
-      owned.forwarding = forwarding
-      if (!Connection.of(request.socket).enter(forwarding)) request.socket.destroy()
+      conversation.forward(new Forwarding(this.#context, request, response, record, route, target))
     } catch (error) {
-      const problem = error instanceof ProxyError ? error : new ProxyError('internal_error', { cause: error })
-      record.error = problem
-      sendProblem(response, record, this.#closing || awaitsContinue(request))
+      conversation.refuse(error, this.#closing)
     }
   }
 
@@ -129,6 +118,8 @@ export class Dispatcher {
     socket.on('error', () => undefined)
     socket.once('close', () => {
       this.#inFlight--
+      if (record.status === 0) record.status = 499
+      if (record.status === 499) record.ending = 'caller-left'
       record.finish(clock.monotonic())
       events.onFinish?.(record)
     })
@@ -142,39 +133,10 @@ export class Dispatcher {
       record.status = 101
       this.#webSockets.accept(route, request, socket, head, target, headers, record)
     } catch (error) {
-      record.error = error instanceof ProxyError ? error : new ProxyError('internal_error', { cause: error })
+      record.error = asProxyError(error)
       record.status = record.error.statusCode
       socket.end(problemMessage(record.error, record.requestId))
     }
-  }
-
-  finish(response: ServerResponse, record: RequestRecord, forwarding: Forwarding | undefined): void {
-    const { socket } = response.req
-    if (!response.writableFinished && record.ending === 'answered') {
-      record.ending = 'caller-left'
-      if (record.status === 0) record.status = 499
-    }
-    this.#inFlight--
-    record.finish(this.#deps.clock.monotonic())
-    if (forwarding !== undefined) {
-      forwarding.close()
-      Connection.of(socket).leave(forwarding)
-    }
-    if (!response.req.complete && !socket.destroyed) this.#linger(response.req)
-    this.#deps.events.onFinish?.(record)
-  }
-
-  /** Closing a connection with unread data in it makes TCP take back what was sent: the caller would lose the answer. */
-  #linger(request: IncomingMessage): void {
-    const { socket } = request
-    const cancel = this.#deps.clock.schedule(lingerTime, () => socket.destroy())
-    const done = () => {
-      cancel()
-      socket.off('close', done)
-    }
-    socket.once('close', done)
-    request.once('end', done)
-    request.resume()
   }
 
   #newGuard(setup: ProxySetup): Guard {
@@ -201,11 +163,6 @@ export class Dispatcher {
       crossOrigin: (request) => this.#guard.allowsOrigin(request.headers.origin),
     }
   }
-}
-
-function onClose(this: OwnedResponse): void {
-  const owned = this[owner]
-  if (owned !== undefined) owned.dispatcher.finish(this, owned.record, owned.forwarding)
 }
 
 /** The name under which the caller reached us; its Host was checked before. */

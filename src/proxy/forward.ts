@@ -12,7 +12,7 @@ import type { Waiting } from './rate-limit.ts'
 import { callerKey, collect, type Sent } from './sent.ts'
 import type { ReplayObstacle } from './setup.ts'
 import { Upload, type UploadOwner } from './upload.ts'
-import { upstreamProblem } from './upstream-problem.ts'
+import { asProxyError, upstreamProblem } from './faults.ts'
 import type { Watched } from './watchdog.ts'
 
 /** Milliseconds of life that a token needs for a request that perhaps cannot be replayed. */
@@ -240,6 +240,6 @@ export class Forwarding implements UpstreamHandler, UploadOwner, RetryOwner, Wai
     this.#exchange = undefined
     exchange?.abort()
     this.upload?.detach()
-    this.#answer.fail(error instanceof ProxyError ? error : new ProxyError('internal_error', { cause: error }), close)
+    this.#answer.fail(asProxyError(error), close)
   }
 }

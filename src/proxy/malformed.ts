@@ -25,7 +25,7 @@ export function answerMalformed(
   const running = Connection.of(socket).current
   if (running !== undefined) {
     // The fault is in the body of a request in progress (or behind it): that one is answered, if it still can be.
-    running.fail(problem, true)
+    running.break(problem)
     socket.destroySoon()
     return
   }

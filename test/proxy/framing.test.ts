@@ -218,3 +218,22 @@ test('a caller that pipelines without end is cut off', async (t) => {
   await caller.untilClosed()
   assert.ok(upstream.seen.length <= 1)
 })
+
+test('of the pipelined requests of a caller that leaves, those not begun are never sent, and all are accounted for', async (t) => {
+  const upstream = await startUpstream(t, () => undefined)
+  const { port, proxy, records, nextRecord } = await startProxy(t, { routes: [{ upstream: upstream.url }] })
+  const first = nextRecord()
+  const caller = dial(t, port).write(`${get('/1')}POST /2 HTTP/1.1\r\n${host}Content-Length: 2\r\n\r\nhi${get('/3')}`)
+  while (upstream.seen.length === 0 || proxy.inFlight < 3) await new Promise((resolve) => setImmediate(resolve))
+  caller.close()
+  await first
+  while (proxy.inFlight > 0) await new Promise((resolve) => setImmediate(resolve))
+  assert.deepEqual(
+    upstream.seen.map(({ target }) => target),
+    ['/1'],
+  )
+  assert.deepEqual(
+    records.map(({ status }) => status),
+    [499, 499, 499],
+  )
+})

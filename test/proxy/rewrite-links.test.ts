@@ -161,7 +161,7 @@ test('property: the cut of the stream does not show in what comes out', (t) => {
         whole,
       )
     }),
-    { numRuns: 3000 },
+    { numRuns: 1500 },
   )
 })
 
@@ -190,7 +190,7 @@ test('property: a JSON text stays the same JSON but for the links in its string 
       const out = Buffer.from(rewrite(links, cut(text, cuts)), 'latin1').toString()
       assert.deepEqual(JSON.parse(out), translate(JSON.parse(JSON.stringify(node))))
     }),
-    { numRuns: 1000 },
+    { numRuns: 500 },
   )
 })
 

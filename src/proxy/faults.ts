@@ -12,3 +12,8 @@ const codes: Readonly<Record<UpstreamFault, ErrorCode>> = {
 export function upstreamProblem(error: UpstreamError): ProxyError {
   return new ProxyError(codes[error.fault], { cause: error })
 }
+
+/** Whatever was thrown, as something that a caller may be told. */
+export function asProxyError(error: unknown): ProxyError {
+  return error instanceof ProxyError ? error : new ProxyError('internal_error', { cause: error })
+}
