@@ -20,22 +20,33 @@ export interface InitCredential {
 }
 
 /** Presets whose token requests are authorised by another credential's token: that one is written too. */
-const companions: Readonly<Record<string, { name: string; provider: string }>> = {
-  'maya-customer': { name: 'partner', provider: 'maya-partner' },
+const companions: Readonly<Record<string, string>> = { 'maya-customer': 'maya-partner' }
+
+/** What the documentation calls the credential of a preset; the others are called like their preset. */
+const names: Readonly<Record<string, string>> = {
+  'blackbaud-sky': 'sky',
+  'constant-contact': 'cc',
+  highq: 'hq',
+  'maya-partner': 'partner',
+  'maya-customer': 'customer',
 }
+
+/** The name that a first configuration gives the credential of a preset, and in capitals its variables begin with. */
+export const credentialName = (preset: string): string => names[preset] ?? preset
 
 /** The credentials that a preset needs, the one it was asked for last. */
 export function initCredentials(provider: Provider, providers: ReadonlyMap<string, Provider>): InitCredential[] {
   const companion = companions[provider.name]
-  const other = companion && providers.get(companion.provider)
-  const own = { name: provider.name, provider, fields: fieldsOf(provider) }
-  return companion === undefined || other === undefined
-    ? [own]
-    : [{ name: companion.name, provider: other, fields: fieldsOf(other) }, own]
+  const other = companion === undefined ? undefined : providers.get(companion)
+  return (other === undefined ? [provider] : [other, provider]).map((each) => ({
+    name: credentialName(each.name),
+    provider: each,
+    fields: fieldsOf(each),
+  }))
 }
 
 function fieldsOf({ name, credential, settings, headers, upstream }: Provider): InitField[] {
-  const prefix = variableName(name)
+  const prefix = variableName(credentialName(name))
   const authentication = credential.clientAuthentication ?? 'basic'
   const identifies = !authentication.startsWith('credential:')
   const field = (place: readonly string[], question: string, more: Partial<InitField> = {}): InitField => ({
@@ -62,8 +73,11 @@ function fieldsOf({ name, credential, settings, headers, upstream }: Provider): 
     ...Object.entries(settings).map(([key, { description, example, default: byDefault = '' }]) =>
       field(['settings', key], description, { example, byDefault }),
     ),
-    ...Object.entries(headers).map(([header, description]) =>
-      field(['headers', header], `${header}: ${description}`, { secret: true }),
+    ...Object.entries(headers).map(([header, description], index) =>
+      field(['headers', header], `${header}: ${description}`, {
+        secret: true,
+        variable: `${prefix}_${index === 0 ? 'KEY' : variableName(header)}`,
+      }),
     ),
     ...(upstream === undefined
       ? [field(['upstream'], 'base URL of the API', { example: 'https://api.example.com' })]

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
+import { parse } from 'yaml'
+import { credentialName } from '../../src/cli/init-plan.ts'
 import { init, type InitDeps, type Prompter } from '../../src/cli/init.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { providers } from '../../src/providers/provider.ts'
@@ -35,27 +37,41 @@ for (const name of providers.keys()) {
       warnings.filter(({ path }) => !path.endsWith('scopes')),
       [],
     )
-    const credential = config.credentials[name]
+    const credential = config.credentials[credentialName(name)]
     assert.equal(credential?.provider, name)
     const own = !credential.clientAuthentication.startsWith('credential:')
     assert.equal(credential.clientSecret, own ? 'filled-in' : null)
     assert.equal(config.store.encryptionKey, key)
-    assert.ok([config.routes[0]?.credential].flat().includes(name))
+    assert.ok([config.routes[0]?.credential].flat().includes(credentialName(name)))
   })
 }
+
+test('the credential has the name that README and the provider pages log in with', async (t) => {
+  const pages = ['README.md', 'docs/quickstart.md', 'docs/providers/blackbaud-sky.md']
+  const directory = tempDir(t)
+  const shown = terminal(directory)
+  assert.equal(await init({ provider: 'blackbaud-sky', yes: true }, shown.io, noTerminal), 0)
+  assert.match(shown.out(), /Fill in SKY_CLIENT_ID, SKY_CLIENT_SECRET, SKY_KEY in \.env/)
+  const { credentials } = parse(read(directory, 'bearer-sidecar.yaml')) as { credentials: object }
+  for (const page of pages) {
+    const text = readFileSync(new URL(`../../${page}`, import.meta.url), 'utf8')
+    const named = [...text.matchAll(/^bearer-sidecar login ([\w-]+)/gm)].map(([, name]) => name)
+    assert.deepEqual([...new Set(named)], Object.keys(credentials), page)
+  }
+})
 
 test('without a terminal nothing is asked, the files say what is to be filled in', async (t) => {
   const directory = tempDir(t)
   const shown = terminal(directory)
   assert.equal(await init({ provider: 'highq', dir: 'new/folder', yes: true }, shown.io, noTerminal), 0)
   const env = read(directory, 'new/folder/.env')
-  assert.match(env, /^HIGHQ_CLIENT_SECRET=$/m)
-  assert.match(env, /^# the host of your HighQ site, such as acme\.highq\.com\nHIGHQ_HOST=$/m)
+  assert.match(env, /^HQ_CLIENT_SECRET=$/m)
+  assert.match(env, /^# the host of your HighQ site, such as acme\.highq\.com\nHQ_HOST=$/m)
   assert.match(env, new RegExp(`^BEARER_SIDECAR_KEY=${key.replaceAll('+', '\\+')}$`, 'm'))
   assert.equal(statSync(join(directory, 'new/folder/.env')).mode & 0o777, 0o600)
   assert.match(
     shown.out(),
-    /1\. Fill in HIGHQ_CLIENT_ID, HIGHQ_CLIENT_SECRET, HIGHQ_HOST, HIGHQ_INSTANCE, HIGHQ_UPSTREAM in new\/folder\/\.env/,
+    /1\. Fill in HQ_CLIENT_ID, HQ_CLIENT_SECRET, HQ_HOST, HQ_INSTANCE, HQ_UPSTREAM in new\/folder\/\.env/,
   )
   assert.match(shown.out(), /bearer-sidecar start --config new\/folder\/bearer-sidecar\.yaml/)
 })
@@ -69,7 +85,7 @@ test('secrets go into .env alone, whatever characters they hold, and never to th
     assert.ok(!read(directory, 'bearer-sidecar.yaml').includes(secret))
     assert.ok(!(shown.out() + shown.err()).includes(secret))
     const { config } = await loadConfig({ env: {}, cwd: directory })
-    assert.equal(config.credentials['blackbaud-sky']?.clientSecret, secret)
+    assert.equal(config.credentials['sky']?.clientSecret, secret)
   }
 })
 
