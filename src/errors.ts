@@ -128,6 +128,7 @@ export interface ProxyErrorOptions {
   readonly retryAfter?: number
   /** The reason for the log; never shown to the caller. */
   readonly cause?: unknown
+  readonly allow?: readonly string[] | undefined
 }
 
 /** An error that the caller is told about as RFC 9457 problem+json. */
@@ -138,6 +139,8 @@ export class ProxyError extends Error {
   readonly title: string
   readonly detail: string
   readonly retryAfter: number | undefined
+  /** For method_not_allowed: what the route forwards, where it names its own methods. */
+  readonly allow: readonly string[] | undefined
 
   constructor(code: ErrorCode, options: ProxyErrorOptions = {}) {
     const problem = problems[code]
@@ -148,6 +151,7 @@ export class ProxyError extends Error {
     this.title = problem.title
     this.detail = detail
     this.retryAfter = options.retryAfter
+    this.allow = options.allow
   }
 }
 

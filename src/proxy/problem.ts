@@ -12,7 +12,7 @@ function problem(error: ProxyError, requestId: string, close: boolean): { header
   // Nothing of ours may be kept by a cache between caller and sidecar: the next answer may be the upstream's.
   headers.push('Cache-Control', 'no-store', 'Bearer-Sidecar-Error', error.code)
   if (error.retryAfter !== undefined) headers.push('Retry-After', String(Math.max(1, Math.ceil(error.retryAfter))))
-  if (error.statusCode === 405) headers.push('Allow', forwardable)
+  if (error.statusCode === 405) headers.push('Allow', error.allow?.join(', ') ?? forwardable)
   if (close) headers.push('Connection', 'close')
   return { headers, body }
 }

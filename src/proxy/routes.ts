@@ -74,7 +74,7 @@ export class ServedRoute {
 
   /** Throws `method_not_allowed` or `path_not_allowed`. */
   checkAllowed(method: string, path: string): void {
-    if (this.#methods?.has(method) === false) throw new ProxyError('method_not_allowed')
+    if (this.#methods?.has(method) === false) throw new ProxyError('method_not_allowed', { allow: this.allowedMethods })
     if (this.#paths === undefined) return
     // An encoded slash matches * as text but may be a separator to the upstream: both readings have to be allowed.
     if (!this.#paths(path) || !this.#paths(decoded(path))) throw new ProxyError('path_not_allowed')

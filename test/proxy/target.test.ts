@@ -184,6 +184,13 @@ test('the longest prefix wins, and a prefix ends at the end of a segment', async
   assert.deepEqual([a.seen[0]?.target, b.seen[0]?.target], ['/yy', '/z'])
 })
 
+test('a 405 lists what the route forwards', async (t) => {
+  const { port } = await proxyTo(t, { allowMethods: ['GET', 'POST'] })
+  const refused = await raw(t, port, `DELETE / HTTP/1.1\r\n${host}\r\n`)
+  assert.equal(refused.status, 405)
+  assert.match(refused.head, /^Allow: GET, POST$/im)
+})
+
 test('allowMethods and allowPaths refuse what they do not list, in any encoding', async (t) => {
   const { upstream, port } = await proxyTo(t, { allowMethods: ['GET'], allowPaths: ['/public/*', '/v?/**'] })
   for (const [line, status] of [
