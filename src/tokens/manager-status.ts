@@ -80,9 +80,11 @@ function nextStep({ id, trouble, unsaved, config }: ManagerFacts, state: Credent
   if (state === 'login_required' || state === 'reauthorization_required') return `Run: ${loginCommand(config, id)}`
   if (unsaved)
     return 'Make the store writable again; the save is retried by itself. Do not stop the process before that.'
-  if (trouble?.fatal === false && trouble.blockedBy !== undefined) return trouble.blockedBy.detail
-  if (trouble !== undefined) return 'Nothing to do yet: it is tried again by itself.'
-  return null
+  if (trouble?.fatal !== false) return null
+  if (trouble.blockedBy !== undefined) return trouble.blockedBy.detail
+  return trouble.what === 'store'
+    ? 'Make the store usable again; it is tried again by itself.'
+    : 'Nothing to do yet: it is tried again by itself.'
 }
 
 const time = (at: number | undefined) => (at === undefined || !Number.isFinite(at) ? null : new Date(at).toISOString())
