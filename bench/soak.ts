@@ -30,6 +30,12 @@ if (!(minutes > 0) || !Number.isInteger(seed) || !['file', 'redis'].includes(val
 const directory = mkdtempSync(join(tmpdir(), 'bearer-sidecar-soak-'))
 console.log(`${minutes} min, seed ${seed}, store ${values.store}`)
 const soak = await Soak.prepare({ directory, seed, store: values.store === 'redis' ? 'redis' : 'file' })
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    // The replicas are processes of their own: none is left behind.
+    void soak.close().finally(() => process.exit(130))
+  })
+}
 try {
   const result = await soak.run(minutes * 60_000)
   writeFileSync(join(import.meta.dirname, 'soak-results.json'), `${JSON.stringify(result, null, 2)}\n`)

@@ -80,12 +80,12 @@ const problems = {
   token_endpoint_unavailable: {
     status: 503,
     title: 'Token endpoint unavailable',
-    hint: 'No usable token is left and the token endpoint did not give a new one; this is retried by itself.',
+    hint: 'No new token could be had from the token endpoint; this is retried by itself. For the reason run: bearer-sidecar status',
   },
   store_unavailable: {
     status: 503,
     title: 'Token store unavailable',
-    hint: 'No usable token is left and the token store cannot be written; see the status page.',
+    hint: 'No new token could be had because the token store cannot be used; this is retried by itself. For the reason run: bearer-sidecar status',
   },
   rate_limited: {
     status: 429,
@@ -193,5 +193,5 @@ export function describeError(error: unknown): string {
     if (text !== '' && !parts.some((part) => part.includes(text))) parts.push(text)
     current = current instanceof Error ? current.cause : undefined
   }
-  return parts.join(': ')
+  return parts.map((part, index) => (index < parts.length - 1 ? part.replace(/\.$/, '') : part)).join(': ')
 }
