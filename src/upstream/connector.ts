@@ -13,8 +13,10 @@ export interface ConnectListener {
 /** Opens connections to one origin. Certificates are verified and nothing turns that off, NODE_TLS_REJECT_UNAUTHORIZED=0 included. */
 export class Connector {
   readonly origin: Endpoint
-  /** host:port as it stands in CONNECT and in absolute-form targets. */
+  /** host:port, as CONNECT wants it. */
   readonly authority: string
+  /** What absolute-form puts before the path: the default port is left out. */
+  readonly targetPrefix: string
   readonly #options: UpstreamOptions
   readonly #proxy: EgressProxy | undefined
   #originContext: tls.SecureContext | undefined
@@ -27,6 +29,7 @@ export class Connector {
     this.origin = endpoint(options.origin)
     const { host, port } = this.origin
     this.authority = net.isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`
+    this.targetPrefix = `http://${options.origin.host}`
     this.#proxy = options.egressProxy && egressProxy(options.egressProxy)
   }
 

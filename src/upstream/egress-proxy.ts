@@ -27,8 +27,17 @@ export function endpoint(url: URL): Endpoint {
 export function egressProxy(url: URL): EgressProxy {
   const { username, password } = url
   if (username === '' && password === '') return { ...endpoint(url), authorization: undefined }
-  const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
+  const pair = `${decoded(username)}:${decoded(password)}`
   return { ...endpoint(url), authorization: `Basic ${Buffer.from(pair).toString('base64')}` }
+}
+
+/** A percent sign that escapes nothing stands for itself. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
 }
 
 /**

@@ -46,7 +46,7 @@ export class Http1Pool implements Upstream, ConnectionOwner {
     this.bodyTicks = this.#sweeper.ticks(bodyTimeout)
     this.maxAgeTicks = this.#sweeper.ticks(maxAge)
     const proxy = connector.forwardProxy
-    this.#targetPrefix = proxy === undefined ? '' : `http://${connector.authority}`
+    this.#targetPrefix = proxy === undefined ? '' : connector.targetPrefix
     this.#extraFields = proxy?.authorization === undefined ? '' : `Proxy-Authorization: ${proxy.authorization}\r\n`
   }
 

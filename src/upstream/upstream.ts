@@ -38,7 +38,7 @@ export interface UpstreamHandler {
   onData(chunk: Buffer): boolean
   onEnd(): void
   onError(error: UpstreamError): void
-  /** A write() that returned false: more may be written now. */
+  /** After a write() that returned false: more may be written now. */
   onDrain(): void
 }
 
@@ -57,6 +57,7 @@ export interface Upstream {
   /**
    * Sends once. The only second try: a request without a body and with an idempotent method (RFC 9110 section 9.2.2) whose reused idle
    * connection died before any byte of an answer goes out once more, on a new connection.
+   * Throws a TypeError, and sends nothing, for a request that could not become one well-formed message: see request-check.ts.
    */
   send(request: UpstreamRequest, handler: UpstreamHandler): Exchange
   /** Lets running exchanges finish, closes idle connections. */
