@@ -25,7 +25,7 @@ export class FileVersions {
   readonly #directory: StoreDirectory
   readonly #clock: Clock
   readonly #log: StoreLog
-  #known = new Map<string, Known>()
+  readonly #known = new Map<string, Known>()
   #folderTime: bigint | undefined
   #sweptAt = -Infinity
 
@@ -42,19 +42,18 @@ export class FileVersions {
     })
     const now = this.#clock.monotonic()
     const quiet = names.length > fewGrants && folder.mtimeNs === this.#folderTime && now - this.#sweptAt < sweepInterval
-    const before = this.#known
-    const after = new Map<string, Known>()
     const look = async (name: string) => {
-      const known = before.get(name)
-      const current = quiet && known !== undefined ? known : await this.#look(name, known)
-      if (current !== undefined) after.set(name, current)
-      return current?.version
+      const known = this.#known.get(name)
+      if (quiet && known !== undefined) return known.version
+      const current = await this.#look(name, known)
+      this.#known.set(name, current)
+      return current.version
     }
     const versions: (Version | undefined)[] = []
     for (let start = 0; start < names.length; start += parallel) {
       versions.push(...(await Promise.all(names.slice(start, start + parallel).map(look))))
     }
-    this.#known = after
+    this.#forgetAllBut(names)
     if (!quiet) {
       this.#folderTime = settled(folder.mtimeNs) ? folder.mtimeNs : undefined
       this.#sweptAt = now
@@ -62,7 +61,14 @@ export class FileVersions {
     return versions
   }
 
-  async #look(name: string, known: Known | undefined): Promise<Known | undefined> {
+  /** Keeps the memory in step with the grants that are asked for, without forgetting them over a single question in between. */
+  #forgetAllBut(names: readonly string[]): void {
+    if (this.#known.size <= 2 * names.length + 20_000) return
+    const asked = new Set(names)
+    for (const name of this.#known.keys()) if (!asked.has(name)) this.#known.delete(name)
+  }
+
+  async #look(name: string, known: Known | undefined): Promise<Known> {
     const path = join(this.#directory.path, `${name}.json`)
     const stats = await this.#directory.files.lstat(path).catch((error: unknown) => {
       if (errorCode(error) === 'ENOENT') return undefined

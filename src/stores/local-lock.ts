@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts'
 
 /** Rejection of an acquire() that waited for all its patience. */
-export class PatienceExhausted extends Error {
+class PatienceExhausted extends Error {
   override readonly name = 'PatienceExhausted'
 }
 

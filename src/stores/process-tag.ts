@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { readFileSync, readlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
 
@@ -43,11 +43,13 @@ function processState(pid: number): { start: string; dead: boolean } | undefined
   return { start: fields[19] ?? '0', dead: state === 'Z' || state === 'X' }
 }
 
+const nowhere = randomUUID()
+
 function machine(): string {
   const boot = attempt(() => readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim())
   const namespace = attempt(() => readlinkSync('/proc/self/ns/pid'))
-  // Without /proc (macOS) the host name has to do: names are unique on a network there.
-  const identity = boot === undefined ? `${process.platform} ${hostname()}` : `${boot} ${namespace ?? ''}`
+  // Without /proc (macOS) the host name has to do: names are unique on a network there. A namespace that can't be told is no other's.
+  const identity = boot === undefined ? `${process.platform} ${hostname()}` : `${boot} ${namespace ?? nowhere}`
   return createHash('sha256').update(identity).digest('hex').slice(0, 12)
 }
 

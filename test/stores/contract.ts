@@ -1,29 +1,17 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { describe, it, type TestContext } from 'node:test'
 import { systemClock, type Clock } from '../../src/clock.ts'
-import { StoreError, type GrantId, type StoreFault, type TokenStore } from '../../src/stores/token-store.ts'
+import type { GrantId } from '../../src/stores/token-store.ts'
 import { emptyGrant } from '../../src/tokens/grant.ts'
 import { fullGrant, markedGrant } from './grants.ts'
-import { StallingClock } from './stalling-clock.ts'
-
-/** One place where grants are kept, empty at first. */
-export interface Backend {
-  /** Opens a store over this place: each one stands for a process of its own. */
-  open(clock: Clock): Promise<TokenStore>
-  /** Milliseconds. */
-  readonly lease: number
-  /** What a process of its own needs; undefined for memory, which is never shared. */
-  readonly documents?: {
-    /** The stored text, to be changed behind the store's back. */
-    read(id: GrantId): Promise<string>
-    write(id: GrantId, text: string): Promise<void>
-  }
-}
+import { testSharing } from './contract-shared.ts'
+import { assertFault, openFor, rejectsWith, type Backend } from './store-assertions.ts'
 
 export interface SuiteOptions {
   /** Says why the suite is left out, and how to get it. */
   readonly skip?: string | false
+  /** False for a store that one process keeps to itself. */
+  readonly shared?: boolean
 }
 
 const sky: GrantId = { credential: 'sky' }
@@ -39,15 +27,6 @@ export function testStore(
     const backend = await prepare(t)
     return { backend, store: await openFor(t, backend, clock) }
   }
-  const startShared = async (t: TestContext) => {
-    const { backend, store } = await start(t)
-    if (backend.documents === undefined) {
-      t.skip('kept by one process alone')
-      return undefined
-    }
-    return { backend, store, documents: backend.documents }
-  }
-
   describe(`${name} store`, { skip: options.skip ?? false }, () => {
     it('gives back every field of a grant as it was saved', async (t) => {
       const { store } = await start(t)
@@ -209,122 +188,6 @@ export function testStore(
       assert.match(store.description, /^\S.{3,}$/)
     })
 
-    it('shows a save to a store opened elsewhere and to one opened later', async (t) => {
-      const shared = await startShared(t)
-      if (shared === undefined) return
-      const { store, backend } = shared
-      const second = await openFor(t, backend)
-      const version = await store.save(sky, fullGrant(), undefined)
-      assert.deepEqual(await second.load(sky), { grant: fullGrant(), version })
-      assert.deepEqual(await second.versions([sky]), [version])
-      const next = await second.save(sky, markedGrant('theirs'), version)
-      assert.deepEqual(await store.versions([sky]), [next])
-      await rejectsWith('conflict', store.save(sky, markedGrant('mine'), version))
-      await store.close()
-      const third = await openFor(t, backend)
-      assert.deepEqual(await third.load(sky), { grant: markedGrant('theirs'), version: next })
-    })
-
-    it('excludes the leases of another process', async (t) => {
-      const shared = await startShared(t)
-      if (shared === undefined) return
-      const second = await openFor(t, shared.backend)
-      const lease = await shared.store.acquire(sky, 1_000)
-      const waiting = second.acquire(sky, 20_000)
-      await rejectsWith('lease-timeout', second.acquire(sky, 30))
-      await lease.release()
-      await (await waiting).release()
-    })
-
-    it('takes over the lease of a holder that went silent, and tells that holder', async (t) => {
-      const shared = await startShared(t)
-      if (shared === undefined) return
-      const { backend, store } = shared
-      const clock = new StallingClock()
-      t.after(() => clock.stop())
-      const holder = await openFor(t, backend, clock)
-      const version = await holder.save(sky, markedGrant('before'), undefined)
-      const lease = await holder.acquire(sky, 1_000)
-      clock.stall()
-      const began = performance.now()
-      const taken = await store.acquire(sky, backend.lease * 20)
-      assert.ok(performance.now() - began >= backend.lease * 0.6, 'not before the lease ran out')
-      const next = await store.save(sky, markedGrant('after'), version)
-      const lost = once(lease.lost, 'abort')
-      clock.resume()
-      await lost
-      await rejectsWith('conflict', holder.save(sky, markedGrant('late'), version))
-      await lease.release()
-      assert.equal(taken.lost.aborted, false)
-      await rejectsWith('lease-timeout', holder.acquire(sky, 50))
-      await taken.release()
-      assert.deepEqual(await store.load(sky), { grant: markedGrant('after'), version: next })
-    })
-
-    it('refuses a newer document and leaves it as it is', async (t) => {
-      const shared = await startShared(t)
-      if (shared === undefined) return
-      const { store, documents } = shared
-      await store.save(sky, fullGrant(), undefined)
-      const text = JSON.stringify({ ...(JSON.parse(await documents.read(sky)) as object), version: 2 })
-      await documents.write(sky, text)
-      const error = await rejectsWith('newer', store.load(sky))
-      assert.match(error.message, /version 2/)
-      await rejectsWith('conflict', store.save(sky, fullGrant(), undefined))
-      assert.equal(await documents.read(sky), text)
-    })
-
-    it('refuses a damaged document, quotes nothing of it and leaves it as it is', async (t) => {
-      const shared = await startShared(t)
-      if (shared === undefined) return
-      const { store, documents } = shared
-      await store.save(sky, fullGrant(), undefined)
-      for (const text of [
-        '',
-        '{"secret-token',
-        '[]',
-        '"secret-token"',
-        '{"version":1}',
-        '{"version":"secret-token"}',
-        'secret-token',
-      ]) {
-        await documents.write(sky, text)
-        const error = await rejectsWith('damaged', store.load(sky))
-        assert.doesNotMatch(error.message, /secret-token/)
-        assert.equal(await documents.read(sky), text)
-        await store.versions([sky])
-      }
-    })
-
-    it('refuses a document that belongs to another grant', async (t) => {
-      const shared = await startShared(t)
-      if (shared === undefined) return
-      const { store, documents } = shared
-      await store.save(sky, fullGrant(), undefined)
-      await store.save(other, fullGrant(), undefined)
-      await documents.write(other, await documents.read(sky))
-      await rejectsWith('damaged', store.load(other))
-    })
+    if (options.shared ?? true) testSharing(prepare)
   })
-}
-
-async function openFor(t: TestContext, backend: Backend, clock: Clock = systemClock): Promise<TokenStore> {
-  const store = await backend.open(clock)
-  t.after(() => store.close())
-  return store
-}
-
-export async function rejectsWith(fault: StoreFault, promise: Promise<unknown>): Promise<StoreError> {
-  const error: unknown = await promise.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  )
-  return assertFault(fault, error)
-}
-
-function assertFault(fault: StoreFault, error: unknown): StoreError {
-  if (!(error instanceof StoreError))
-    throw new assert.AssertionError({ message: `expected a StoreError ${fault}, got ${String(error)}` })
-  assert.equal(error.fault, fault, error.message)
-  return error
 }

@@ -7,7 +7,7 @@ import { FileStore } from '../../src/stores/file.ts'
 import { nodeFileSystem, type FileSystem } from '../../src/stores/file-system.ts'
 import type { GrantId } from '../../src/stores/token-store.ts'
 import { tempDir } from '../helpers/temp-dir.ts'
-import { rejectsWith } from './contract.ts'
+import { rejectsWith } from './store-assertions.ts'
 import { markedGrant } from './grants.ts'
 
 const sky: GrantId = { credential: 'sky' }

@@ -6,7 +6,7 @@ import { grantName } from '../../src/stores/grant-name.ts'
 import { tempDir } from '../helpers/temp-dir.ts'
 import { testStore } from './contract.ts'
 
-const lease = 400
+const lease = 600
 
 for (const [kind, encryptionKey] of [
   ['plain file', null],

@@ -1,7 +1,10 @@
 import { MemoryStore } from '../../src/stores/memory.ts'
 import { testStore } from './contract.ts'
+import type { Backend } from './store-assertions.ts'
 
-testStore('memory', () => {
+const prepare = () => {
   let store: MemoryStore | undefined
-  return Promise.resolve({ open: (clock) => Promise.resolve((store ??= new MemoryStore(clock))), lease: 300 })
-})
+  return Promise.resolve<Backend>({ open: (clock) => Promise.resolve((store ??= new MemoryStore(clock))), lease: 300 })
+}
+
+testStore('memory', prepare, { shared: false })

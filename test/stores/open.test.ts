@@ -7,7 +7,7 @@ import { configSchema } from '../../src/config/schema.ts'
 import { openStore } from '../../src/stores/open.ts'
 import { KubernetesApiServer } from '../helpers/kubernetes-api.ts'
 import { tempDir } from '../helpers/temp-dir.ts'
-import { rejectsWith } from './contract.ts'
+import { rejectsWith } from './store-assertions.ts'
 
 const parse = (store: object) => configSchema.shape.store.parse(store)
 const run = promisify(execFile)

@@ -1,44 +1,16 @@
 import assert from 'node:assert/strict'
-import { after, before, describe, it, type TestContext } from 'node:test'
-import { createClient } from '@redis/client'
-import { systemClock } from '../../src/clock.ts'
+import { after, before, describe, it } from 'node:test'
 import { documentCodec } from '../../src/stores/document-codec.ts'
 import { grantName } from '../../src/stores/grant-name.ts'
 import { RedisStore } from '../../src/stores/redis.ts'
-import { parseRedisUrl } from '../../src/stores/redis-url.ts'
 import type { GrantId } from '../../src/stores/token-store.ts'
 import { noRedis, RedisServer } from '../helpers/redis-server.ts'
-import { rejectsWith, testStore, type Backend } from './contract.ts'
+import { testStore } from './contract.ts'
+import { rejectsWith, type Backend } from './store-assertions.ts'
 import { markedGrant } from './grants.ts'
+import { admin, eventually, lease, openRedis, type LogLine } from './redis-fixture.ts'
 
 const sky: GrantId = { credential: 'sky' }
-const lease = 400
-
-interface LogLine {
-  readonly level: string
-  readonly message: string
-}
-
-async function openRedis(t: Pick<TestContext, 'after'>, url: string, log: LogLine[] = []): Promise<RedisStore> {
-  const store = await RedisStore.open({
-    url,
-    codec: documentCodec('ab'.repeat(32), []),
-    clock: systemClock,
-    lease,
-    timeout: 500,
-    log: (level, message) => log.push({ level, message }),
-  })
-  t.after(() => store.close())
-  return store
-}
-
-async function admin(url: string) {
-  const client = createClient({ url, RESP: 2 })
-  client.on('error', () => undefined)
-  await client.connect()
-  return client
-}
-
 if (noRedis === false) {
   let server: RedisServer
   let client: Awaited<ReturnType<typeof admin>>
@@ -142,15 +114,8 @@ describe('a redis store', { skip: noRedis, concurrency: 4 }, () => {
   it('finds a lease again that it was given without an answer', async (t) => {
     const server = await RedisServer.start()
     t.after(() => server.stop())
-    const store = await RedisStore.open({
-      url: `redis://127.0.0.1:${server.port}`,
-      codec: documentCodec(null, []),
-      clock: systemClock,
-      lease: 60_000,
-      timeout: 500,
-      log: () => undefined,
-    })
-    t.after(() => store.close())
+    const store = await openRedis(t, `redis://127.0.0.1:${server.port}`, [], { lease: 60_000, timeout: 500 })
+    await eventually(() => store.ping())
     server.pause()
     await rejectsWith('unavailable', store.acquire(sky, 10_000))
     server.resume()
@@ -161,19 +126,9 @@ describe('a redis store', { skip: noRedis, concurrency: 4 }, () => {
   it('gives a lease back once the server can be told', async (t) => {
     const server = await RedisServer.start(['appendonly yes', 'appendfsync always'])
     t.after(() => server.stop())
-    const open = () =>
-      RedisStore.open({
-        url: `redis://127.0.0.1:${server.port}`,
-        codec: documentCodec(null, []),
-        clock: systemClock,
-        lease: 60_000,
-        timeout: 500,
-        log: () => undefined,
-      })
-    const store = await open()
-    t.after(() => store.close())
-    const other = await open()
-    t.after(() => other.close())
+    const url = `redis://127.0.0.1:${server.port}`
+    const store = await openRedis(t, url, [], { lease: 60_000 })
+    const other = await openRedis(t, url, [], { lease: 60_000 })
     const held = await store.acquire(sky, 1_000)
     await server.kill()
     await held.release()
@@ -186,12 +141,14 @@ describe('a redis store', { skip: noRedis, concurrency: 4 }, () => {
     const server = await RedisServer.start()
     t.after(() => server.stop())
     const url = `redis://127.0.0.1:${server.port}`
-    const holder = await openRedis(t, url)
+    const holder = await openRedis(t, url, [], { lease: 2_000 })
     const held = await holder.acquire(sky, 1_000)
     const client = await admin(url)
     t.after(() => client.destroy())
     await client.sendCommand(['FLUSHALL'])
-    await eventually(async () => assert.notEqual(await client.sendCommand(['GET', 'bearer-sidecar:{sky}:lease']), null))
+    await eventually(async () => {
+      assert.notEqual(await client.sendCommand(['GET', 'bearer-sidecar:{sky}:lease']), null)
+    })
     assert.equal(held.lost.aborted, false)
     await held.release()
     assert.equal(await client.sendCommand(['GET', 'bearer-sidecar:{sky}:lease']), null)
@@ -237,153 +194,4 @@ describe('a redis store', { skip: noRedis, concurrency: 4 }, () => {
     await openRedis(t, `redis://127.0.0.1:${server.port}`, log)
     assert.match(log.map(({ message }) => message).join('\n'), /appendonly yes[^]*noeviction/)
   })
-
-  it('speaks TLS with a CA of its own, and refuses a certificate that it can not verify', async (t) => {
-    const file = (name: string) => new URL(`../helpers/certs/${name}.pem`, import.meta.url).pathname
-    const server = await RedisServer.start([
-      'tls-port PORT',
-      `tls-cert-file ${file('localhost.cert')}`,
-      `tls-key-file ${file('localhost.key')}`,
-      'tls-auth-clients no',
-    ])
-    t.after(() => server.stop())
-    const store = await openRedis(t, `rediss://localhost:${server.port}?ca=${file('ca.cert')}`)
-    await store.ping()
-    const untrusting = await openRedis(t, `rediss://localhost:${server.port}`)
-    const error = await rejectsWith('unavailable', untrusting.ping())
-    assert.match(error.message, /not trusted.*\?ca=/)
-    await assert.rejects(openRedis(t, `rediss://localhost:${server.port}?ca=/nowhere.pem`), /CA file \/nowhere\.pem/)
-  })
-
-  it('finds every grant of a cluster and saves, leases and lists in it', async (t) => {
-    const server = await RedisServer.start(['cluster-enabled yes', 'cluster-node-timeout 1000'])
-    t.after(() => server.stop())
-    const client = await admin(`redis://127.0.0.1:${server.port}`)
-    t.after(() => client.destroy())
-    await client.sendCommand(['CLUSTER', 'ADDSLOTSRANGE', '0', '16383'])
-    await eventually(async () =>
-      assert.match(await client.sendCommand<string>(['CLUSTER', 'INFO']), /cluster_state:ok/),
-    )
-    const store = await openRedis(t, `redis+cluster://127.0.0.1:${server.port}`)
-    const ids = Array.from({ length: 20 }, (_, index): GrantId => ({ credential: 'sky', subject: `tenant ${index}` }))
-    for (const id of ids) {
-      const held = await store.acquire(id, 1_000)
-      await store.save(id, markedGrant('token'), undefined)
-      await held.release()
-    }
-    assert.equal((await store.list()).length, 20)
-    assert.equal((await store.versions(ids)).filter((version) => version !== undefined).length, 20)
-    await store.ping()
-  })
-
-  it('follows a failover that a Sentinel decides, with all that was saved', async (t) => {
-    const master = await RedisServer.start(['repl-diskless-sync-delay 0'])
-    t.after(() => master.stop())
-    const replica = await RedisServer.start([`replicaof 127.0.0.1 ${master.port}`])
-    t.after(() => replica.stop())
-    const sentinel = await RedisServer.start(
-      [
-        `sentinel monitor main 127.0.0.1 ${master.port} 1`,
-        'sentinel down-after-milliseconds main 1000',
-        'sentinel failover-timeout main 1000',
-      ],
-      { sentinel: true },
-    )
-    t.after(() => sentinel.stop())
-    const store = await openRedis(t, `redis+sentinel://127.0.0.1:${sentinel.port}/main`)
-    const watcher = await admin(`redis://127.0.0.1:${sentinel.port}`)
-    t.after(() => watcher.destroy())
-    await watcher.sendCommand(['SENTINEL', 'DEBUG', 'INFO-PERIOD', '500', 'PING-PERIOD', '500'])
-    // A failover needs a replica that the Sentinel has seen in step.
-    await eventually(async () => {
-      const text = JSON.stringify(await watcher.sendCommand(['SENTINEL', 'REPLICAS', 'main']))
-      assert.match(text, /"master-link-status","ok"/)
-    })
-    const direct = await admin(`redis://127.0.0.1:${master.port}`)
-    t.after(() => direct.destroy())
-    await eventually(async () => {
-      await direct.sendCommand(['SET', 'any', '1'])
-      assert.equal(await direct.sendCommand(['WAIT', '1', '100']), 1)
-    })
-    const version = await store.save(sky, markedGrant('one'), undefined)
-    await master.kill()
-    await eventually(async () => assert.equal((await store.load(sky))?.version, version), 15_000)
-    const next = await store.save(sky, markedGrant('two'), version)
-    assert.equal((await store.load(sky))?.version, next)
-  })
 })
-
-describe('store.url of redis', () => {
-  const cases: [string, Partial<ReturnType<typeof parseRedisUrl>>][] = [
-    [
-      'redis://host',
-      { kind: 'standalone', nodes: [{ host: 'host', port: 6379 }], tls: false, database: 0, label: 'host:6379' },
-    ],
-    [
-      'rediss://user:p%40:w@host:7000/3',
-      { tls: true, database: 3, login: { username: 'user', password: 'p@:w' }, label: 'TLS host:7000' },
-    ],
-    [
-      'redis://:pw@[::1]:6380',
-      { nodes: [{ host: '::1', port: 6380 }], login: { password: 'pw' }, label: '[::1]:6380' },
-    ],
-    ['redis://p@w@host', { login: { username: 'p@w' } }],
-    ['valkeys://host', { tls: true }],
-    [
-      'redis+sentinel://u:p@a,b:5000/main/2?sentinelPassword=x',
-      {
-        kind: 'sentinel',
-        nodes: [
-          { host: 'a', port: 26_379 },
-          { host: 'b', port: 5000 },
-        ],
-        masterName: 'main',
-        database: 2,
-        login: { username: 'u', password: 'p' },
-        sentinelLogin: { password: 'x' },
-      },
-    ],
-    [
-      'rediss+cluster://a:1,b:2/?ca=/ca.pem',
-      { kind: 'cluster', tls: true, ca: '/ca.pem', label: 'TLS cluster a:1,b:2' },
-    ],
-  ]
-  for (const [url, expected] of cases) {
-    it(`understands ${url}`, () => {
-      const target = parseRedisUrl(url)
-      for (const [name, value] of Object.entries(expected))
-        assert.deepEqual(target[name as keyof typeof target], value, name)
-    })
-  }
-
-  for (const url of [
-    'http://SECRET@host',
-    'SECRET',
-    'redis://:SECRET@a,b',
-    'redis+sentinel://:SECRET@a',
-    'redis://:SECRET%@a',
-    'redis://:SECRET@a:99999',
-    'redis://:SECRET@a/x',
-    'redis+cluster://:SECRET@a/1',
-    'redis://:SECRET@a?password=SECRET',
-  ]) {
-    it(`refuses ${url} without showing it`, () => {
-      assert.throws(
-        () => parseRedisUrl(url),
-        (error: Error) => /store\.url/.test(error.message) && !error.message.includes('SECRET'),
-      )
-    })
-  }
-})
-
-async function eventually<T>(attempt: () => Promise<T>, limit = 8_000): Promise<T> {
-  const end = performance.now() + limit
-  for (;;) {
-    try {
-      return await attempt()
-    } catch (error) {
-      if (performance.now() > end) throw error
-      await new Promise((resolve) => setTimeout(resolve, 25))
-    }
-  }
-}

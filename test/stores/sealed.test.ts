@@ -7,7 +7,7 @@ import { Seal } from '../../src/stores/sealed.ts'
 import type { GrantId } from '../../src/stores/token-store.ts'
 import { emptyGrant } from '../../src/tokens/grant.ts'
 import { TokenSet } from '../../src/tokens/token-set.ts'
-import { rejectsWith } from './contract.ts'
+import { rejectsWith } from './store-assertions.ts'
 import { anyGrant } from './any-grant.ts'
 import { fullGrant, markedGrant } from './grants.ts'
 
