@@ -15,7 +15,8 @@ export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   schedule(delay, callback) {
-    const timer = setTimeout(callback, Math.min(Math.max(delay, 0), maxTimerDelay))
+    // Node cuts fractions off, and would call back a moment early.
+    const timer = setTimeout(callback, Math.min(Math.max(Math.ceil(delay), 0), maxTimerDelay))
     return () => clearTimeout(timer)
   },
 }

@@ -13,7 +13,7 @@ export function proxySetup(config: Config, sources: TokenSources, upstreams: Ups
     const credentials = names.map((name) => ({
       name,
       config: sources.credential(name),
-      source: (subject: string | undefined) => sources.manager(name, subject),
+      source: (subject: string | undefined) => sources.source(name, subject),
     }))
     const tls = { ca: route.tls.ca ?? undefined, cert: route.tls.cert ?? undefined, key: route.tls.key ?? undefined }
     return [
