@@ -1,5 +1,5 @@
 import { ConfigError } from '../config/problems.ts'
-import { ProxyError } from '../errors.ts'
+import { describeError, ProxyError } from '../errors.ts'
 import { StoreError } from '../stores/token-store.ts'
 import { LoginError, UnknownCredential } from '../tokens/credentials.ts'
 import { SidecarRefusal } from './admin-client.ts'
@@ -29,12 +29,17 @@ export function report(error: unknown, io: Io): number {
 function judge(error: unknown): [message: string, code: number] {
   if (error instanceof CommandFailure) return [error.message, error.exitCode]
   if (error instanceof ConfigError) return [error.message, exitCode.config]
-  if (error instanceof ProxyError) return [error.detail, codeOf(error.code)]
+  if (error instanceof ProxyError) return [withReason(error), codeOf(error.code)]
   if (error instanceof SidecarRefusal) return [error.message, codeOf(error.code)]
   if (error instanceof StoreError || error instanceof LoginError) return [error.message, exitCode.failure]
   if (error instanceof UnknownCredential)
     return ['There is no such credential; see: bearer-sidecar status', exitCode.usage]
   throw error
+}
+
+/** Callers are told no reason; a person at the command line is, who has no log to look it up in. */
+function withReason({ detail, cause }: ProxyError): string {
+  return cause === undefined ? detail : `${detail}\n${describeError(cause)}`
 }
 
 function codeOf(code: string): number {
