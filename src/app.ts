@@ -1,12 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { proxyEvents } from './access-log.ts'
-import type { ReadyReport } from './admin/probes.ts'
 import type { AdminServer } from './admin/server.ts'
 import { adminInfo, report, type AppState, type Listening } from './app-state.ts'
 import { callbackUrl } from './callback-url.ts'
 import type { Clock } from './clock.ts'
 import type { Config } from './config/schema.ts'
-import { describeError } from './errors.ts'
 import type { Logger } from './logger.ts'
 import { Notifier } from './notifier.ts'
 import { proxySetup } from './proxy-routes.ts'
@@ -50,6 +48,7 @@ export class App {
   readonly #admin: AdminServer | undefined
   readonly #state: AppState
   readonly credentials: CredentialService
+  readonly #failed = Promise.withResolvers<unknown>()
   #config: Config
 
   private constructor(config: Config, deps: AppDeps, parts: Parts) {
@@ -163,8 +162,9 @@ export class App {
       .map(([name]) => name)
   }
 
-  get ready(): ReadyReport {
-    return report(this.#state, this.credentials)
+  /** Resolves with the reason when the store turned out to be unusable after the start. */
+  get failed(): Promise<unknown> {
+    return this.#failed.promise
   }
 
   /**
@@ -180,24 +180,35 @@ export class App {
     return { unsaved, cut }
   }
 
-  /** A store that is not there yet doesn't stop the start: it is tried again, and until then the process is not started. */
+  /**
+   * Reads every grant. A store across a network that is not there yet doesn't stop the start: it is tried again, and until then the process is not
+   * started. Anything else does.
+   */
   async #openStore(): Promise<void> {
     try {
-      await this.#store.ping()
       await this.#sources.open()
       this.#state.storeLoaded = true
+      await this.#checkWritable()
     } catch (error) {
-      if (!(error instanceof StoreError) || error.fault !== 'unavailable') {
+      const remote = this.#config.store.type === 'redis' || this.#config.store.type === 'kubernetes'
+      if (!remote || !(error instanceof StoreError) || error.fault !== 'unavailable') {
         await this.stop(0)
         throw error
       }
-      this.#deps.logger.error({ error: describeError(error) }, 'the token store is not available; trying again')
+      this.#deps.logger.error({ error: error.message }, 'the token store is not available; trying again')
       this.#deps.clock.schedule(storeRetry, () => {
-        if (!this.#state.stopping)
-          void this.#openStore().catch((fatal: unknown) =>
-            this.#deps.logger.fatal({ error: describeError(fatal) }, 'the token store cannot be used'),
-          )
+        if (!this.#state.stopping) this.#openStore().catch((fatal: unknown) => this.#failed.resolve(fatal))
       })
+    }
+  }
+
+  /** A store that never takes a save is refused now; one that doesn't at the moment (a full disk) may still serve what it holds. */
+  async #checkWritable(): Promise<void> {
+    try {
+      await this.#store.ping()
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.fault !== 'unavailable') throw error
+      this.#deps.logger.error({ error: error.message }, 'the token store cannot be written now')
     }
   }
 }

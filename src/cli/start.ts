@@ -46,7 +46,8 @@ export async function start(options: StartOptions, io: Io, signals: Signals): Pr
       throw error
     }
     const stopWatching = watchConfig(app, loaded, load, logger, signals)
-    const why = await Promise.race([signals.first, signals.crash])
+    const failed = app.failed.then((error) => Promise.reject(error as Error))
+    const why = await Promise.race([signals.first, signals.crash, failed])
     stopWatching()
     return await stop(app, loaded, logger, why, signals.second)
   } catch (error) {
