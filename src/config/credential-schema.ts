@@ -86,7 +86,7 @@ const refresh = z.strictObject({
     'Ask the provider not to rotate on ordinary refreshes (preserve_refresh_token=true); for blackbaud-sky.',
   ),
   renewBefore: duration('60d').describe(
-    'Rotate deliberately when the refresh token has less than this left, or half of its life if that is shorter.',
+    'Rotate deliberately when the refresh token has less than this left; without traffic at half of its life if that is later.',
   ),
   accessTokenLifetime: duration(null).describe(
     'Life of an access token where the token answer does not tell; null = used until it is rejected.',

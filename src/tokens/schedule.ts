@@ -44,7 +44,7 @@ function refreshLife(set: TokenSet): number | undefined {
   return refreshExpiresAt === undefined ? undefined : Math.max(0, refreshExpiresAt - (refreshIssuedAt ?? issuedAt))
 }
 
-/** From when on the refresh token should be rotated: `renewBefore` its end, or half-way through its life when that is later. */
+/** From when on the refresh token should be rotated even without traffic: `renewBefore` its end, or half-way through its life when that is later. */
 function renewFrom(set: TokenSet, renewBefore: number): number {
   return (set.refreshExpiresAt ?? Infinity) - Math.min(renewBefore, (refreshLife(set) ?? 0) / 2)
 }
@@ -59,9 +59,12 @@ function renewalAt(set: TokenSet, renewBefore: number): number | undefined {
   return Math.max(renewFrom(set, renewBefore), set.issuedAt + (life === 0 ? day : Math.min(day, life / 2)))
 }
 
-/** Whether an ordinary refresh should rotate although the provider could preserve the refresh token. */
+/**
+ * Whether an ordinary refresh should rotate although the provider could preserve the refresh token. Not capped at half of its life as the
+ * timer is: a token that was imported near its end looks like one of a short life, and this refresh is made anyway.
+ */
 export function shouldRotate(set: TokenSet | undefined, renewBefore: number, now: number): boolean {
-  return set?.refreshExpiresAt !== undefined && now > renewFrom(set, renewBefore)
+  return set?.refreshExpiresAt !== undefined && set.refreshExpiresAt - now < renewBefore
 }
 
 /** The smallest of `thresholds` (milliseconds) that the time left has fallen below. */

@@ -112,8 +112,8 @@ describe('whether an ordinary refresh rotates', () => {
   for (const [life, renewBefore, at, expected] of [
     [365 * day, 60 * day, 305 * day, false],
     [365 * day, 60 * day, 305 * day + 1, true],
-    [30 * day, 60 * day, 14 * day, false],
-    [30 * day, 60 * day, 15 * day + 1, true],
+    [30 * day, 60 * day, 0, true],
+    [30 * day, 0, 29 * day, false],
     [undefined, 60 * day, 400 * day, false],
   ] as const) {
     const left = life === undefined ? 'an unknown time' : `${(life - at) / day} days`
