@@ -31,7 +31,7 @@ export class HeldAnswer {
   /** The first 64 KiB of the body as the upstream's program wrote it, with a single content coding taken off. */
   decodedPrefix(): Buffer | Promise<Buffer> {
     const raw = Buffer.concat(this.chunks).subarray(0, judgedBytes)
-    const decoder = decoderFor(contentCoding(this.head.headers))
+    const decoder = decoderFor(contentCoding(this.head.headers), raw)
     return decoder === undefined ? raw : decodePrefix(raw, decoder)
   }
 }
@@ -47,14 +47,18 @@ export function contentCoding(headers: readonly string[]): string {
   return coding
 }
 
-/** A stream that takes one content coding off; undefined for none and for those we do not know, stacked ones among them. */
-export function decoderFor(coding: string): Transform | undefined {
+/**
+ * A stream that takes one content coding off; undefined for none and for those we do not know, stacked ones among them. `start`: the first
+ * bytes, where they are here already.
+ */
+export function decoderFor(coding: string, start?: Buffer): Transform | undefined {
   switch (coding) {
     case 'gzip':
     case 'x-gzip':
       return zlib.createGunzip()
     case 'deflate':
-      return zlib.createInflate()
+      // RFC 9110 section 8.4.1.2 means the zlib format and notes that some servers send the bare stream. RFC 1950 section 2.2: its first byte tells.
+      return start?.[0] === undefined || (start[0] & 0x0f) === 8 ? zlib.createInflate() : zlib.createInflateRaw()
     case 'br':
       return zlib.createBrotliDecompress()
     case 'zstd':

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
+import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import {
   dial,
   get,
@@ -56,13 +56,14 @@ for (const [name, body] of [
   })
 }
 
-for (const [coding, encode] of [
-  ['gzip', gzipSync],
-  ['deflate', deflateSync],
-  ['br', brotliCompressSync],
-  ['zstd', zstdCompressSync],
+for (const [coding, encode, variant] of [
+  ['gzip', gzipSync, ''],
+  ['deflate', deflateSync, ''],
+  ['deflate', deflateRawSync, ' (bare)'],
+  ['br', brotliCompressSync, ''],
+  ['zstd', zstdCompressSync, ''],
 ] as const) {
-  test(`a ${coding} body is judged by what it says and passes in its own bytes`, async (t) => {
+  test(`a ${coding}${variant} body is judged by what it says and passes in its own bytes`, async (t) => {
     const body = encode(wrongRole)
     const { url, upstream, source } = await rejecting(t, [], body, {
       headers: { 'Content-Encoding': coding, 'Content-Length': String(body.length) },
