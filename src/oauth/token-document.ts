@@ -73,7 +73,8 @@ async function parseDocument(config: CredentialConfig, text: string): Promise<st
   const { accessToken, refreshToken } = config.tokenResponse.fields
   const form = [accessToken, refreshToken].some((name) => name !== null && `&${text}`.includes(`&${name}=`))
   if (!form && !/^[{<]/.test(text)) {
-    if (/^["[]|\s/.test(text))
+    // RFC 6749 appendix A.17, without the space: anything else is a file that holds something else.
+    if (/^["[]|[^\x21-\x7e]/.test(text))
       throw new LoginError('The input is neither a single refresh token nor a JSON token response.')
     return text
   }

@@ -88,7 +88,7 @@ describe('importing tokens', () => {
   })
 
   it('refuses what holds no token, and never shows it', async () => {
-    const documents = ['', ' ', 'two words', '["top-secret"]', '"top-secret"', '{"top-secret', '<top-secret>', '{"token":"top-secret"}', '{}'] // prettier-ignore
+    const documents = ['', ' ', 'two words', 'top-secret\x01', 'top-secret\u00e9', '["top-secret"]', '"top-secret"', '{"top-secret', '<top-secret>', '{"token":"top-secret"}', '{}'] // prettier-ignore
     for (const document of documents) {
       await assert.rejects(importedTokens(config, document, now), (error) => {
         assert.ok(error instanceof LoginError, document)
