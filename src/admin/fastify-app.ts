@@ -42,6 +42,11 @@ export function newApp(log: AdminLog): FastifyInstance {
     /^application\/(?:[\w.+-]+\+)?json(?:;|$)/,
     { parseAs: 'string' },
     (_request, body, done) => {
+      // Clients send this type with every POST; a refresh has no body.
+      if (body === '') {
+        done(null, null)
+        return
+      }
       try {
         done(null, JSON.parse(String(body)))
       } catch {

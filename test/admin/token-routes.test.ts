@@ -30,6 +30,18 @@ test("refresh answers with the credential's status", async (t) => {
   assert.deepEqual(credentials.calls, [['refresh', 'sky', 'tenant 7']])
 })
 
+test('refresh takes an empty body of any announced type that clients send with every POST', async (t) => {
+  const credentials = new FakeCredentials(working())
+  const { url } = await startAdmin(t, credentials)
+  const answer = await call(`${url}/credentials/sky/refresh`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+  })
+  assert.equal(answer.status, 200)
+  const put = { method: 'PUT', headers: { 'content-type': 'application/json' } }
+  assert.equal((await call(`${url}/credentials/sky/token`, put)).status, 400)
+})
+
 for (const code of [
   'reauthorization_required',
   'login_required',
