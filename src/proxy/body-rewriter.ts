@@ -16,7 +16,10 @@ export interface BodyRewriterOwner {
 /** What a JSON body goes through on its way to the caller when its links are rewritten: its content coding comes off, links are translated. */
 export class BodyRewriter {
   readonly #rewriter: LinkRewriter
-  readonly #decoder: Transform | undefined
+  readonly #coding: string
+  readonly #owner: BodyRewriterOwner
+  #decoder: Transform | undefined
+  #started = false
   readonly #response: ServerResponse
 
   constructor(
@@ -28,23 +31,31 @@ export class BodyRewriter {
   ) {
     this.#rewriter = new LinkRewriter(links, proxyOrigin)
     this.#response = response
-    const decoder = decoderFor(contentCoding(head.headers))
+    this.#coding = contentCoding(head.headers)
+    this.#owner = owner
+  }
+
+  /** With the first bytes of the body, which tell the two formats apart that are called deflate. */
+  #start(first: Buffer): void {
+    this.#started = true
+    const decoder = decoderFor(this.#coding, first)
     this.#decoder = decoder
     decoder?.on('data', (piece: Buffer) => {
       if (this.#write(piece)) return
       decoder.pause()
-      owner.onBlocked()
-      response.once('drain', () => {
-        owner.onUnblocked()
+      this.#owner.onBlocked()
+      this.#response.once('drain', () => {
+        this.#owner.onUnblocked()
         decoder.resume()
       })
     })
     decoder?.on('end', () => this.#finish())
-    decoder?.on('error', () => owner.breakOff())
+    decoder?.on('error', () => this.#owner.breakOff())
   }
 
   /** Returns false when no more should come until onceReady() calls back. */
   write(chunk: Buffer): boolean {
+    if (!this.#started) this.#start(chunk)
     return this.#decoder === undefined ? this.#write(chunk) : this.#decoder.write(chunk)
   }
 

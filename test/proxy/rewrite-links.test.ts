@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { brotliCompressSync, gzipSync } from 'node:zlib'
+import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { Links } from '../../src/proxy/links.ts'
 import { LinkRewriter } from '../../src/proxy/rewrite-links.ts'
@@ -213,6 +213,8 @@ test('nothing is held back of a stream that holds no link', (t) => {
 for (const [coding, encode] of [
   ['identity', undefined],
   ['gzip', gzipSync],
+  ['deflate', deflateSync],
+  ['deflate', deflateRawSync],
   ['br', brotliCompressSync],
 ] as const) {
   test(`a ${coding} JSON answer comes with its links rewritten and Content-Length gone`, async (t) => {
