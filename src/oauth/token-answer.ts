@@ -147,7 +147,7 @@ export function instant(value: unknown): number | undefined {
 }
 
 /** Milliseconds of a Retry-After field (RFC 9110 section 10.2.3), cut to ten minutes. */
-export function parseRetryAfter(value: string | undefined, now: number): number | undefined {
+function parseRetryAfter(value: string | undefined, now: number): number | undefined {
   if (value === undefined) return undefined
   const wait = /^\d+$/.test(value.trim()) ? Number(value) * 1000 : Date.parse(value) - now
   return Number.isFinite(wait) ? Math.min(Math.max(wait, 0), longestRetryAfter) : undefined

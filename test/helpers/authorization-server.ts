@@ -23,9 +23,6 @@ interface Interaction {
   readonly session?: { readonly accountId: string }
 }
 
-/** Not a literal, so that the compiler does not look for types. */
-const packageName: string = 'oidc-provider'
-
 type ProviderClass = new (issuer: string, configuration: object) => Provider
 
 /** A real authorization server with rotating refresh tokens, which revokes a grant whose refresh token is presented twice. */
@@ -46,7 +43,8 @@ export class AuthorizationServer {
 
   /** `accessTokenLife` in seconds. */
   static async start(t: Pick<TestContext, 'after'>, accessTokenLife: number): Promise<AuthorizationServer> {
-    const { default: Provider } = (await import(packageName)) as { default: ProviderClass }
+    // @ts-expect-error -- comes without types; the interface above is what is used of it
+    const { default: Provider } = (await import('oidc-provider')) as { default: ProviderClass }
     const late: { server?: AuthorizationServer } = {}
     const http = createServer((request, response) => {
       if (request.url?.startsWith('/interaction/') === true) void late.server?.interact(request, response)

@@ -140,7 +140,10 @@ describe('the timer of a grant', () => {
     // As a Node timer may: it counts whole milliseconds of the event loop's own time.
     const schedule = world.clock.schedule.bind(world.clock)
     world.clock.schedule = (delay, callback) => schedule(delay > 10 ? delay - 0.9 : delay, callback)
-    await pass(world, hour, minute)
+    await pass(world, 57 * minute, minute)
+    assert.equal(world.server.calls, 1)
+    // So that only the monotonic clock says that it is too early.
+    world.clock.jump(minute)
     await pass(world, 2 * minute, minute)
     assert.equal(world.server.calls, 2)
     assert.equal(world.events.refreshes.at(-1)?.outcome, 'success')
@@ -165,10 +168,13 @@ describe('the timer of a grant', () => {
     const release = world.server.hold()
     const refreshing = manager.refresh()
     await world.until(() => world.server.calls === 1)
-    const closing = manager.close()
+    const order: string[] = []
+    const closing = manager.close().finally(() => order.push('closed'))
     await settle()
+    order.push('answered')
     release()
     assert.equal(await closing, true)
+    assert.deepEqual(order, ['answered', 'closed'])
     assert.equal((await refreshing).accessToken, 'access-3')
     assert.equal((await world.grantInStore())?.tokens?.refreshToken, 'refresh-2')
   })

@@ -345,6 +345,11 @@ describe("a credential whose requests another one's token authorises", () => {
     assert.equal(sources.manager('customer').status().state, 'degraded')
     assert.match(sources.manager('customer').status().nextStep ?? '', /partner/)
     assert.equal((await world.store.inner.load({ credential: 'customer' }))?.grant.attempt, undefined)
+    for (let turn = 0; turn < 6; turn++) {
+      await world.clock.advance(1_000)
+      await assert.rejects(async () => sources.manager('customer').token(), /client credentials of partner/)
+    }
+    assert.equal(world.server.calls, 1, 'nothing was asked of the token endpoint')
     await sources.manager('partner').refresh()
     await world.clock.advance(1_000)
     assert.match((await sources.manager('customer').token()).accessToken, /^access-/)
