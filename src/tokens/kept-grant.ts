@@ -224,7 +224,7 @@ export class KeptGrant {
   #setTimer(): void {
     if (this.#retired) return
     const policy = this.refreshable && this.refresher.trouble?.fatal !== true ? this.config.refresh : undefined
-    this.#timer.set(this.record.grant.tokens, policy, this.#clock.now() + this.refresher.wait)
+    this.#timer.set(this.record.grant.tokens, policy, this.#clock.now() + Math.ceil(this.refresher.wait))
   }
 
   /** Without traffic an access token may die in peace: the next request asks for another. keepAlive and renewal don't wait for traffic. */
