@@ -13,6 +13,7 @@ export interface Results {
     kernel: string
     node: string
     pinned: boolean
+    loadBefore: number
   }
   readonly load: { generator: string; connections: number; rounds: number; seconds: number }
   readonly versions: Readonly<Record<string, string | undefined>>
@@ -47,7 +48,7 @@ function tables(results: Results, targets: readonly Target[]): string {
 ${results.at.slice(0, 10)}, commit ${results.commit}. ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGigabytes} GiB, Linux ${machine.kernel}, Node ${machine.node.slice(1)}.
 Load: ${load.generator}, ${load.connections} connections, ${load.rounds} rounds of ${load.seconds} s each, interleaved. ${
     machine.pinned ? 'The proxy has one core, load and upstream the other.' : 'Processes were not pinned to cores.'
-  }${results.leftOut.length > 0 ? ` Left out, not installed: ${results.leftOut.join(', ')}.` : ''}
+  }${machine.loadBefore > 0.5 ? ` **The machine was busy with other work (load average ${machine.loadBefore}): ratios hold, latencies and requests per second do not.**` : ''}${results.leftOut.length > 0 ? ` Left out, not installed: ${results.leftOut.join(', ')}.` : ''}
 
 | | version | CPU per request, µs | bearer-sidecar relative to it | requests/s | p50, ms | p99, ms | memory idle, MB | loaded, MB | start to first answer, ms |
 |---|---|---|---|---|---|---|---|---|---|
@@ -65,6 +66,12 @@ ${rows(
     one.firstAnswer,
   ]),
 )}
+
+### Goals
+
+| | goal | measured | |
+|---|---|---|---|
+${rows(goals(results).map(({ goal, limit, value }) => [goal, `at most ${limit}`, value, value <= limit ? 'reached' : '**not reached**']))}
 
 ### Added to one call at a time
 
@@ -122,4 +129,20 @@ Share of its CPU time under that load, by sampling.
 |---|---|
 ${rows(results.profile.map(({ part, percent }) => [part, percent.toFixed(1)]))}
 `
+}
+
+/** What was set out to reach; those whose peer was not installed are left out. */
+function goals({ comparison, accessLogging }: Results): { goal: string; limit: number; value: number }[] {
+  const of = (name: string) => comparison.find(({ target }) => target === name)
+  const own = of('bearer-sidecar')
+  const entries: [string, number, number | undefined][] = [
+    ['CPU per request relative to @fastify/http-proxy', 0.5, of('http-proxy')?.cpuRatio],
+    ['CPU per request relative to Caddy', 0.7, of('caddy')?.cpuRatio],
+    ['CPU per request relative to nginx', 2, of('nginx')?.cpuRatio],
+    ['CPU per request with the access log relative to without', 1.15, accessLogging.cpuRatio],
+    ['memory idle, MB', 90, own?.idleMegabytes],
+    ['memory loaded, MB', 140, own?.loadedMegabytes],
+    ['start to first proxied answer, ms', 250, own?.firstAnswer],
+  ]
+  return entries.flatMap(([goal, limit, value]) => (value === undefined ? [] : [{ goal, limit, value }]))
 }

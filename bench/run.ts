@@ -6,7 +6,7 @@
  */
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { cpus, release, totalmem } from 'node:os'
+import { cpus, loadavg, release, totalmem } from 'node:os'
 import { join, resolve } from 'node:path'
 import { installMissing } from '../scripts/debian-packages.ts'
 import { chart } from './chart.ts'
@@ -46,6 +46,7 @@ const plan = {
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => void stopAll().then(() => process.exit(130)))
 
+const [busy = 0] = loadavg()
 try {
   const { addresses, close } = await runOrigin({ directory })
   const comparison = await scenarios.compare(plan, present, addresses)
@@ -76,6 +77,8 @@ try {
       kernel: release(),
       node: process.version,
       pinned,
+      /** Of the minute before: near 0 on a quiet machine, and only then are latencies and requests per second worth reading. */
+      loadBefore: Math.round(busy * 10) / 10,
     },
     commit: execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: root, encoding: 'utf8' }).trim(),
     load: { generator, connections: plan.connections, rounds: plan.rounds, seconds: plan.seconds },
