@@ -1,4 +1,5 @@
 import { getCACertificates } from 'node:tls'
+import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib'
 import type { Dispatcher } from 'undici'
 import type { Clock } from '../clock.ts'
 import type { CredentialConfig } from '../config/schema.ts'
@@ -108,11 +109,11 @@ async function post(request: TokenHttpRequest, config: CredentialConfig): Promis
       dispatcher,
       signal: AbortSignal.timeout(config.refresh.timeout),
     })
-    const { body, tooLarge } = await readLimited(response.body)
     const field = (name: string) => {
       const value = response.headers[name]
       return Array.isArray(value) ? value[0] : value
     }
+    const { body, tooLarge } = await readLimited(response.body, field('content-encoding'))
     return {
       status: response.statusCode,
       contentType: field('content-type') ?? '',
@@ -139,7 +140,10 @@ async function openDispatcher(config: CredentialConfig): Promise<Dispatcher> {
   return new EnvHttpProxyAgent({ connect, requestTls: connect, pipelining: 1 })
 }
 
-async function readLimited(stream: AsyncIterable<Buffer>): Promise<{ body: string; tooLarge: boolean }> {
+async function readLimited(
+  stream: AsyncIterable<Buffer>,
+  encoding: string | undefined,
+): Promise<{ body: string; tooLarge: boolean }> {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of stream) {
@@ -147,7 +151,23 @@ async function readLimited(stream: AsyncIterable<Buffer>): Promise<{ body: strin
     if (size > bodyLimit) return { body: '', tooLarge: true }
     chunks.push(chunk)
   }
-  return { body: Buffer.concat(chunks).toString('utf8'), tooLarge: false }
+  return { body: decoded(Buffer.concat(chunks), encoding).toString('utf8'), tooLarge: false }
+}
+
+/** We ask for no content coding, but some servers use one all the same, and the token in the answer is the only copy. */
+function decoded(body: Buffer, encoding: string | undefined): Buffer {
+  const limit = { maxOutputLength: bodyLimit }
+  switch ((encoding ?? '').trim().toLowerCase()) {
+    case 'gzip':
+    case 'x-gzip':
+      return gunzipSync(body, limit)
+    case 'deflate':
+      return inflateSync(body, limit)
+    case 'br':
+      return brotliDecompressSync(body, limit)
+    default:
+      return body
+  }
 }
 
 function errorCode(error: unknown): string {

@@ -9,7 +9,7 @@ import { canRefresh, credentialStatus } from './manager-status.ts'
 import { Refresher } from './refresher.ts'
 import { RefreshTimer } from './refresh-timer.ts'
 import { rotate } from './rotation.ts'
-import { seedOf, withSeedUsed } from './seed.ts'
+import { seedOf, withSeed, withSeedUsed } from './seed.ts'
 import type { TokenManagerDeps } from './token-manager.ts'
 import type { TokenSet } from './token-set.ts'
 import { Turnstile } from './turnstile.ts'
@@ -30,10 +30,11 @@ export class KeptGrant {
   readonly #deps: TokenManagerDeps
   readonly #clock: Clock
   readonly #timer: RefreshTimer
+  readonly #since: number
   readonly #turns = new Turnstile()
   #opening: Promise<void> | undefined
   #retired = false
-  #closed = false
+  closed = false
   #lastState: CredentialState | undefined
 
   constructor(id: GrantId, config: CredentialConfig, deps: TokenManagerDeps) {
@@ -47,6 +48,7 @@ export class KeptGrant {
       events.savedChanged(id, unsaved, message)
       this.#take()
     })
+    this.#since = clock.now()
     this.#timer = new RefreshTimer(clock, random, refreshTokenWarnings, {
       due: (reason) => this.#onDue(reason),
       expiring: (expiresAt) => events.refreshTokenExpiring(id, expiresAt),
@@ -66,10 +68,6 @@ export class KeptGrant {
     return !this.#turns.busy && !this.record.unsaved
   }
 
-  get closed(): boolean {
-    return this.#closed
-  }
-
   get refreshable(): boolean {
     return canRefresh(this.config, this.id, this.record.grant)
   }
@@ -83,7 +81,7 @@ export class KeptGrant {
 
   /** Another process wrote the document: looks, unless a refresh is about to do so anyway. Rejects with StoreError. */
   async storeChanged(): Promise<void> {
-    if (!this.#turns.busy && !this.#closed) await this.#turns.enter(() => this.#load())
+    if (!this.#turns.busy && !this.closed) await this.#turns.enter(() => this.#load())
   }
 
   /**
@@ -145,7 +143,7 @@ export class KeptGrant {
   /** Back in use after retire() or close(). */
   resume(): void {
     this.#retired = false
-    this.#closed = false
+    this.closed = false
     this.record.reopen()
     this.#setTimer()
   }
@@ -176,7 +174,7 @@ export class KeptGrant {
 
   /** Lets running work end, tries once more to save what is held, and stops all timers. Resolves to whether all is saved. */
   async close(): Promise<boolean> {
-    this.#closed = true
+    this.closed = true
     this.retire()
     await this.#turns.drained()
     const saved = await this.record.flush()
@@ -224,7 +222,9 @@ export class KeptGrant {
   #setTimer(): void {
     if (this.#retired) return
     const policy = this.refreshable && this.refresher.trouble?.fatal !== true ? this.config.refresh : undefined
-    this.#timer.set(this.record.grant.tokens, policy, this.#clock.now() + Math.ceil(this.refresher.wait))
+    // A seed that no request has used yet is kept alive too.
+    const { tokens } = withSeed(this.record.grant, seedOf(this.config, this.id), this.#since)
+    this.#timer.set(tokens, policy, this.#clock.now() + Math.ceil(this.refresher.wait))
   }
 
   /** Without traffic an access token may die in peace: the next request asks for another. keepAlive and renewal don't wait for traffic. */

@@ -3,6 +3,7 @@ import { createServer, type RequestListener } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { describe, it, type TestContext } from 'node:test'
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import { systemClock } from '../../src/clock.ts'
 import { ProxyError } from '../../src/errors.ts'
 import type { TokenOutcome } from '../../src/oauth/token-answer.ts'
@@ -48,6 +49,20 @@ describe('the token endpoint', () => {
     assert.equal(requests, 3)
     assert.equal(sockets.size, 3)
   })
+
+  for (const [coding, encode] of [
+    ['gzip', gzipSync],
+    ['deflate', deflateSync],
+    ['br', brotliCompressSync],
+  ] as const) {
+    it(`reads an answer in ${coding}, although it asked for none: a rotated token may be in it`, async (t) => {
+      const url = await listen(t, (_request, response) => {
+        response.setHeader('content-encoding', coding)
+        response.end(encode('{"access_token":"access-1"}'))
+      })
+      assert.equal((await ask({ tokenUrl: url })).kind, 'success')
+    })
+  }
 
   for (const [what, answer] of [
     ['401', { status: 401, body: '{"error":"invalid_client"}' }],

@@ -57,6 +57,15 @@ describe('the timer of a grant', () => {
     assert.equal(world.server.calls, 4)
   })
 
+  it('keeps a seed alive that no request has used yet', async (t) => {
+    const world = await World.create(t)
+    const manager = world.manager({ refresh: { keepAlive: '24h' }, refreshToken: world.server.grant() })
+    await manager.open()
+    await pass(world, day)
+    assert.equal(world.server.calls, 1)
+    assert.equal(world.events.refreshes[0]?.reason, 'keep_alive')
+  })
+
   it('tries a keep-alive again after a failure, with back-off and with Retry-After', async (t) => {
     const world = await World.create(t)
     await world.ready({ refresh: { keepAlive: '24h' } })
