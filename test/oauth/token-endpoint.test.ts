@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { createServer, type RequestListener } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { describe, it, type TestContext } from 'node:test'
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { systemClock } from '../../src/clock.ts'
 import { ProxyError } from '../../src/errors.ts'
 import type { TokenOutcome } from '../../src/oauth/token-answer.ts'
@@ -11,7 +14,7 @@ import { TokenEndpoint } from '../../src/oauth/token-endpoint.ts'
 import { TokenSet } from '../../src/tokens/token-set.ts'
 import { RenewalDeclined, type TokenSource } from '../../src/tokens/token-source.ts'
 import { credentialConfig } from '../helpers/credential-config.ts'
-import { ca, localhost } from '../helpers/certs.ts'
+import { ca, localhost, selfSigned } from '../helpers/certs.ts'
 import { TokenServer } from '../helpers/token-server.ts'
 
 const refresh = { type: 'refresh_token', refreshToken: 'refresh-of-the-test', preserve: false } as const
@@ -154,6 +157,28 @@ describe('the token endpoint', () => {
     assert.equal(refused.sent, false)
     assert.match(refused.message, /certificate/)
     assert.equal((await ask({ tokenUrl, tls: { ca } })).kind, 'success')
+  })
+
+  it('may also show one of an authority that NODE_EXTRA_CA_CERTS names, beside tls.ca', async (t) => {
+    const server = createTlsServer(localhost, (_, response) => void response.end('{"access_token":"access-1"}'))
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    t.after(() => server.close())
+    const tokenUrl = `https://localhost:${(server.address() as AddressInfo).port}/token`
+    const load = (path: string) => `await import(${JSON.stringify(new URL(path, import.meta.url).href)})`
+    // Node reads the variable once, at its start.
+    const script = `
+      const { TokenEndpoint } = ${load('../../src/oauth/token-endpoint.ts')}
+      const { systemClock } = ${load('../../src/clock.ts')}
+      const { credentialConfig } = ${load('../helpers/credential-config.ts')}
+      const config = credentialConfig(${JSON.stringify({ tokenUrl, tls: { ca: selfSigned.cert } })})
+      const outcome = await new TokenEndpoint(config, systemClock).request({ type: 'client_credentials' })
+      process.stdout.write(outcome.kind)`
+    const env = {
+      ...process.env,
+      NODE_EXTRA_CA_CERTS: fileURLToPath(new URL('../helpers/certs/ca.cert.pem', import.meta.url)),
+    }
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], { env })
+    assert.equal(stdout, 'success')
   })
 
   it('repeats no secret in what it says of a refusal', async (t) => {
