@@ -97,7 +97,7 @@ export class App {
     list = () => credentials.list()
     const proxy = await createProxy({
       clock,
-      ids: () => randomBytes(9).toString('base64url'),
+      ids: requestIds(),
       events: proxyEvents(logger, metrics, await requestSpans()),
       setup: proxySetup(config, sources, upstreams),
     })
@@ -222,4 +222,11 @@ interface Parts {
   readonly admin: AdminServer | undefined
   readonly state: AppState
   readonly credentials: CredentialService
+}
+
+/** Short, and different in every process: a random beginning and a count. */
+function requestIds(): () => string {
+  const beginning = randomBytes(6).toString('base64url')
+  let count = 0
+  return () => `${beginning}-${(++count).toString(36)}`
 }
