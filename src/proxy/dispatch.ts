@@ -8,6 +8,7 @@ import { asProxyError } from './faults.ts'
 import type { ForwardContext } from './forward-context.ts'
 import { Forwarding } from './forward.ts'
 import { Guard } from './guard.ts'
+import { HandshakeRefusals } from './handshake-refusals.ts'
 import { problemMessage } from './problem.ts'
 import { RequestRecord } from './request-record.ts'
 import { RouteTable } from './routes.ts'
@@ -24,6 +25,7 @@ const handshakeMinLife = 30_000
 export class Dispatcher {
   readonly #deps: ProxyDeps
   readonly #watchdog: Watchdog
+  readonly #refusals = new HandshakeRefusals()
   #routes: RouteTable
   #guard: Guard
   #context: ForwardContext
@@ -131,7 +133,8 @@ export class Dispatcher {
       if (socket.destroyed) return
       const headers = route.headers.forUpstream(request.rawHeaders, sent.tokens, sent.keys)
       record.status = 101
-      this.#webSockets.accept(route, request, socket, head, target, headers, record)
+      const refused = (status: number) => this.#refusals.note(route, sent, status, clock.now())
+      this.#webSockets.accept(route, request, socket, head, target, headers, record, refused)
     } catch (error) {
       record.error = asProxyError(error)
       record.status = record.error.statusCode

@@ -1,5 +1,5 @@
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
-import type { IncomingMessage } from 'node:http'
+import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { ProxyError } from '../errors.ts'
 import { sendProblem } from './problem.ts'
@@ -9,6 +9,8 @@ import type { ServedRoute } from './routes.ts'
 interface Handover {
   readonly headers: Record<string, string[]>
   readonly record: RequestRecord
+  /** The upstream answered the handshake with this status. */
+  refused(status: number): void
 }
 
 const handover = Symbol('handover')
@@ -39,7 +41,7 @@ export class WebSockets {
     return this.#sockets.size
   }
 
-  /** `target` and `headers` go upstream; `head` are bytes that came behind the request. */
+  /** `target` and `headers` go upstream; `head` are bytes that came behind the request; `refused` is told the status of a refusal. */
   accept(
     route: ServedRoute,
     request: IncomingMessage,
@@ -48,11 +50,12 @@ export class WebSockets {
     target: string,
     headers: readonly string[],
     record: RequestRecord,
+    refused: (status: number) => void,
   ): void {
     this.#sockets.add(socket)
     socket.once('close', () => this.#sockets.delete(socket))
     const handed = request as HandedOver
-    handed[handover] = { headers: withoutHandshake(headers), record }
+    handed[handover] = { headers: withoutHandshake(headers), record, refused }
     request.url = target
     this.#apps.get(route)?.server.emit('upgrade', request, socket, head)
   }
@@ -82,6 +85,8 @@ async function serveWebSockets({ route }: ServedRoute): Promise<FastifyInstance>
     record.error = new ProxyError('bad_request', { cause: error })
     sendProblem(reply.raw, record, true)
   })
+  // The plugin asks for the headers and opens the connection in one turn, so the handshake that is finished is the one that was asked for.
+  let asked: Handover | undefined
   await app.register(httpProxy, {
     upstream: route.upstreamUrl.origin,
     websocket: true,
@@ -92,8 +97,15 @@ async function serveWebSockets({ route }: ServedRoute): Promise<FastifyInstance>
       ...tls,
       perMessageDeflate: false,
       handshakeTimeout: 10_000,
-      rewriteRequestHeaders: (_headers: unknown, request: FastifyRequest) =>
-        (request.raw as HandedOver)[handover]?.headers ?? {},
+      rewriteRequestHeaders: (_headers: unknown, request: FastifyRequest) => {
+        asked = (request.raw as HandedOver)[handover]
+        return asked?.headers ?? {}
+      },
+      finishRequest: (request: ClientRequest) => {
+        const handed = asked
+        request.prependListener('response', ({ statusCode = 0 }: IncomingMessage) => handed?.refused(statusCode))
+        request.end()
+      },
     },
   })
   await app.ready()

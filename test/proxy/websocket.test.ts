@@ -186,3 +186,22 @@ test('after a reload open WebSockets go on and new ones take the new route', asy
   }
   assert.deepEqual([seen.length, seenSecond.length], [1, 1])
 })
+
+test('a handshake that the upstream refuses for its token renews it for the next one, and cools down when that does not help', async (t) => {
+  const upstream = createServer()
+  const tokens: (string | undefined)[] = []
+  upstream.on('upgrade', (request, socket: Socket) => {
+    tokens.push(request.headers.authorization)
+    socket.end('HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n')
+  })
+  await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve))
+  t.after(() => void upstream.close())
+  const { port, sources } = await websocketProxy(t, `http://127.0.0.1:${(upstream.address() as AddressInfo).port}/`)
+  for (let attempt = 0; attempt < 2; attempt++) {
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/ws/chat`)
+    await once(socket, 'close')
+  }
+  assert.deepEqual(tokens, ['Bearer sky-1', 'Bearer sky-2'])
+  assert.deepEqual(sources['sky']?.renewals, ['always'])
+  assert.deepEqual(sources['sky'].distrusted, ['sky-2'])
+})
