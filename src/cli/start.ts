@@ -8,6 +8,7 @@ import { ListenError } from '../http/listen.ts'
 import { openLog, type Logger } from '../logger.ts'
 import { StoreError } from '../stores/token-store.ts'
 import { FileWatcher } from './watch-files.ts'
+import { growYoungGeneration } from './young-generation.ts'
 import type { Io } from './io.ts'
 import type { Signals } from './signals.ts'
 import { version } from './version.ts'
@@ -41,6 +42,7 @@ export async function start(options: StartOptions, io: Io, signals: Signals): Pr
     const app = await App.create(loaded.config, { clock: systemClock, logger, version, env: io.env })
     try {
       announce(logger, await app.start(), loaded)
+      growYoungGeneration(2)
     } catch (error) {
       await app.stop(0)
       throw error
