@@ -28,7 +28,9 @@ const ttlInteractive = '20s'
  * on until `interrupted` resolves, for the reader to try the commands that it shows. 2 for an unknown provider or a bad duration.
  */
 export async function demo(options: DemoOptions, io: Io, interrupted: Promise<unknown>): Promise<number> {
-  const provider = demoProviders.find((name) => name === (options.provider ?? 'blackbaud-sky'))
+  // Maya's two tokens travel on one request, so both its names play the same scenes.
+  const wanted = options.provider === 'maya-partner' ? 'maya-customer' : (options.provider ?? 'blackbaud-sky')
+  const provider = demoProviders.find((name) => name === wanted)
   if (provider === undefined) return usage(io, `--provider must be one of ${demoProviders.join(', ')}`)
   const ttl = parseDuration(options.accessTokenTtl ?? (options.once === true ? ttlOnce : ttlInteractive))
   if (ttl === undefined || ttl < 1_000)
