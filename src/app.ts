@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { proxyEvents } from './access-log.ts'
 import type { AdminServer } from './admin/server.ts'
+import { createMetrics } from './admin/metrics.ts'
 import { adminInfo, report, type AppState, type Listening } from './app-state.ts'
 import { callbackUrl } from './callback-url.ts'
 import type { Clock } from './clock.ts'
@@ -86,7 +87,7 @@ export class App {
     const metrics =
       config.admin.listen === false && config.admin.probesListen === null
         ? undefined
-        : await (await import('./admin/metrics.ts')).createMetrics(deps.version, () => list())
+        : createMetrics(deps.version, () => list())
     const events = tokenEvents(logger, metrics, notifier)
     const sources = new TokenSources(config, { store, clock, random: Math.random, events })
     const credentials = new CredentialService(sources, {

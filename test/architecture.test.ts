@@ -16,7 +16,7 @@ interface Rule {
 }
 
 /** The words that every part shares: they import nothing themselves. */
-const shared = ['errors', 'clock', 'http', 'durations']
+const shared = ['errors', 'clock', 'http', 'durations', 'builtins']
 /** What tokens are, without anything that happens to them. */
 const tokenValues = ['tokens/token-set', 'tokens/grant']
 /** The values and the seams of tokens/, without the manager behind them. */
@@ -39,6 +39,7 @@ const composition = [
 const rules: Readonly<Record<string, Rule>> = {
   errors: { runs: [] },
   clock: { runs: [] },
+  builtins: { runs: [] },
   durations: { runs: [] },
   http: { runs: ['errors'] },
   logger: { runs: ['errors'], types: ['config'] },
@@ -180,6 +181,16 @@ describe('architecture', () => {
 
   it('ends the process in src/cli/main.ts and nowhere else', () => {
     assert.deepEqual(uses(/^(globalThis\.)?process\.(exit|abort|reallyExit)$/, ['src/cli/main.ts']), [])
+  })
+
+  it('takes node:http from src/builtins.ts, which says why', () => {
+    const direct = modules
+      .filter(({ file }) => partOf(file) !== 'simulator')
+      .filter(({ imports }) => imports.some((found) => found.target === 'node:http' && !found.typeOnly))
+    assert.deepEqual(
+      direct.map(({ file }) => file),
+      [],
+    )
   })
 
   it('never prints past the logger or the command line output', () => {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { describeError, ProxyError } from '../errors.ts'
+import { withoutSchemas } from '../http/no-schemas.ts'
 import { html } from './html.ts'
 import { messagePage, sendPage } from './page.ts'
 import { AdminError, adminProblem, sendProblem } from './problems.ts'
@@ -36,7 +37,7 @@ const headers = {
  * query of /callback, which holds the authorization code.
  */
 export function newApp(log: AdminLog): FastifyInstance {
-  const app = Fastify({ bodyLimit: tokenDocumentLimit, genReqId: () => randomUUID() })
+  const app = Fastify({ ...withoutSchemas, bodyLimit: tokenDocumentLimit, genReqId: () => randomUUID() })
   app.removeAllContentTypeParsers()
   app.addContentTypeParser(
     /^application\/(?:[\w.+-]+\+)?json(?:;|$)/,

@@ -1,11 +1,10 @@
-import type { Registry } from '@prometheus-io/client'
 import type { CredentialStatus } from '../tokens/credentials.ts'
 import type { RefreshOutcome, RefreshReason } from '../tokens/grant.ts'
-import { addCredentialGauges, addProcessGauges } from './gauges.ts'
+import type { ReplayOutcome } from '../tokens/token-source.ts'
+import { exposition, type Family, type Sample } from './exposition.ts'
+import { credentialGauges, processFigures } from './gauges.ts'
+import { RefreshTally } from './refresh-tally.ts'
 import { RouteTally } from './route-tally.ts'
-
-/** rejected_again: the replay was sent and its token was rejected too. The last three: it was not sent. */
-export type ReplayOutcome = 'success' | 'rejected_again' | 'not_replayable' | 'refresh_failed' | 'cooldown'
 
 /** What one route reports. Get it once per route, not per request. */
 export interface RouteMetrics {
@@ -29,111 +28,88 @@ export interface Metrics {
   /** `seconds` from asking for the lease to the durable save. */
   refreshFinished(credential: string, reason: RefreshReason, outcome: RefreshOutcome, seconds: number): void
   counts(route: string): RouteCounts
-  render(): Promise<string>
-  readonly contentType: string
+  /** The text of GET /metrics; its type is expositionType. */
+  render(): string
 }
 
-const reasons: readonly RefreshReason[] = ['startup', 'expiry', 'rejected', 'keep_alive', 'renewal', 'manual']
-const outcomes: readonly RefreshOutcome[] = ['success', 'transient', 'fatal']
-
-/**
- * Loads the client library only now: a process without an admin port never pays for it. The registry is our own, so that
- * another copy of the library in the process cannot add to it.
- */
-export async function createMetrics(version: string, list: () => readonly CredentialStatus[]): Promise<Metrics> {
-  const { Counter, Gauge, Histogram, Registry } = await import('@prometheus-io/client')
-  const registry: Registry = new Registry()
-  const registers = [registry]
-  const tallies = new Map<string, RouteTally>()
+export function createMetrics(version: string, list: () => readonly CredentialStatus[]): Metrics {
+  const routes = new Map<string, RouteTally>()
+  const refreshes = new Map<string, RefreshTally>()
   let startedCount = 0
+  const refreshTally = (credential: string) => kept(refreshes, credential, () => new RefreshTally(credential))
 
-  new Counter({
-    name: 'bearer_sidecar_requests_total',
-    help: 'Requests answered, by the status sent to the caller.',
-    labelNames: ['route', 'method', 'status'],
-    registers,
-    collect() {
-      this.reset()
-      for (const tally of tallies.values()) {
-        for (const { method, status, count } of tally.requests())
-          this.inc({ route: tally.route, method, status }, count)
-      }
+  const families: Family[] = [
+    {
+      name: 'bearer_sidecar_requests_total',
+      help: 'Requests answered, by the status sent to the caller.',
+      type: 'counter',
+      samples: () => each(routes, (tally) => tally.requests()),
     },
-  })
-  new Counter({
-    name: 'bearer_sidecar_replays_total',
-    help: 'Answers that rejected a token, by what became of the replay.',
-    labelNames: ['route', 'outcome'],
-    registers,
-    collect() {
-      this.reset()
-      for (const { route, replays } of tallies.values()) {
-        for (const [outcome, count] of Object.entries(replays)) this.inc({ route, outcome }, count)
-      }
+    {
+      name: 'bearer_sidecar_replays_total',
+      help: 'Answers that rejected a token, by what became of the replay.',
+      type: 'counter',
+      samples: () => each(routes, (tally) => tally.replays()),
     },
-  })
-  new Gauge({
-    name: 'bearer_sidecar_in_flight_requests',
-    help: 'Requests being answered now.',
-    registers,
-    collect() {
-      this.set([...tallies.values()].reduce((running, { finishedCount }) => running - finishedCount, startedCount))
+    {
+      name: 'bearer_sidecar_in_flight_requests',
+      help: 'Requests being answered now.',
+      type: 'gauge',
+      samples: () => [
+        { value: [...routes.values()].reduce((running, { finishedCount }) => running - finishedCount, startedCount) },
+      ],
     },
-  })
-  const requestDuration = new Histogram({
-    name: 'bearer_sidecar_request_duration_seconds',
-    help: 'From the head of a request to the end of its answer.',
-    labelNames: ['route'],
-    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120],
-    registers,
-  })
-  const refreshes = new Counter({
-    name: 'bearer_sidecar_token_refreshes_total',
-    help: 'Token requests, by why they were made and how they ended.',
-    labelNames: ['credential', 'reason', 'outcome'],
-    registers,
-    // A series that begins at 0 lets rate() and increase() see the first failure.
-    collect() {
-      for (const { name: credential, subject } of list()) {
-        if (subject !== undefined) continue
-        for (const reason of reasons) for (const outcome of outcomes) this.inc({ credential, reason, outcome }, 0)
-      }
+    {
+      name: 'bearer_sidecar_request_duration_seconds',
+      help: 'From the head of a request to the end of its answer.',
+      type: 'histogram',
+      samples: () => each(routes, (tally) => tally.durations()),
     },
-  })
-  const refreshDuration = new Histogram({
-    name: 'bearer_sidecar_token_refresh_duration_seconds',
-    help: 'From asking for the lease to the durable save.',
-    labelNames: ['credential'],
-    buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30],
-    registers,
-  })
-  addCredentialGauges(Gauge, registry, list)
-  addProcessGauges(Gauge, Counter, registry)
-  const build = {
-    name: 'bearer_sidecar_build_info',
-    help: 'Always 1; the version is the label.',
-    labelNames: ['version'],
-  }
-  new Gauge({ ...build, registers }).set({ version }, 1)
+    {
+      name: 'bearer_sidecar_token_refreshes_total',
+      help: 'Token requests, by why they were made and how they ended.',
+      type: 'counter',
+      samples() {
+        // A series that begins at 0 lets rate() and increase() see the first failure.
+        for (const { name, subject } of list()) if (subject === undefined) refreshTally(name)
+        return each(refreshes, (tally) => tally.refreshes())
+      },
+    },
+    {
+      name: 'bearer_sidecar_token_refresh_duration_seconds',
+      help: 'From asking for the lease to the durable save.',
+      type: 'histogram',
+      samples: () => each(refreshes, (tally) => tally.durations()),
+    },
+    ...credentialGauges(list),
+    ...processFigures,
+    {
+      name: 'bearer_sidecar_build_info',
+      help: 'Always 1; the version is the label.',
+      type: 'gauge',
+      samples: () => [{ labels: { version }, value: 1 }],
+    },
+  ]
 
   return {
     requestStarted() {
       startedCount++
     },
-    route(name) {
-      let tally = tallies.get(name)
-      if (tally === undefined) {
-        tally = new RouteTally(name, requestDuration.labels({ route: name }))
-        tallies.set(name, tally)
-      }
-      return tally
-    },
+    route: (name) => kept(routes, name, () => new RouteTally(name)),
     refreshFinished(credential, reason, outcome, seconds) {
-      refreshes.inc({ credential, reason, outcome })
-      refreshDuration.observe({ credential }, seconds)
+      refreshTally(credential).finished(reason, outcome, seconds)
     },
-    counts: (route) => tallies.get(route)?.totals() ?? { requests: 0, replays: 0 },
-    render: () => registry.metrics(),
-    contentType: registry.contentType,
+    counts: (route) => routes.get(route)?.totals() ?? { requests: 0, replays: 0 },
+    render: () => exposition(families),
   }
+}
+
+function kept<T>(tallies: Map<string, T>, name: string, make: () => T): T {
+  const found = tallies.get(name) ?? make()
+  tallies.set(name, found)
+  return found
+}
+
+function* each<T>(tallies: ReadonlyMap<string, T>, samples: (tally: T) => Iterable<Sample>): Generator<Sample> {
+  for (const tally of tallies.values()) yield* samples(tally)
 }

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { CredentialStatus } from '../tokens/credentials.ts'
+import { expositionType } from './exposition.ts'
 import type { Metrics } from './metrics.ts'
 
 /** One reason for not being ready. */
@@ -51,7 +52,7 @@ export interface Probes {
   /** True once config and store are loaded and the proxy port listens, whatever the tokens' state: a person must be able to log in. */
   readonly started: () => boolean
   readonly ready: () => ReadyReport
-  readonly metrics: Pick<Metrics, 'render' | 'contentType'>
+  readonly metrics: Pick<Metrics, 'render'>
 }
 
 /** Liveness never depends on provider, upstream or store: a restart would not mend them and would drop callers. */
@@ -64,5 +65,5 @@ export function addProbes(app: FastifyInstance, { started, ready, metrics }: Pro
     const { ready: isReady, problems } = ready()
     return reply.code(isReady ? 200 : 503).send({ status: isReady ? 'ok' : 'not ready', problems })
   })
-  app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.render()))
+  app.get('/metrics', (_request, reply) => reply.type(expositionType).send(metrics.render()))
 }

@@ -1,4 +1,7 @@
-import type { ReplayOutcome, RouteCounts, RouteMetrics } from './metrics.ts'
+import type { ReplayOutcome } from '../tokens/token-source.ts'
+import type { Sample } from './exposition.ts'
+import { Histogram } from './histogram.ts'
+import type { RouteCounts, RouteMetrics } from './metrics.ts'
 
 /** RFC 9110, RFC 5789, WebDAV and QUERY. Anything else counts as OTHER: a caller must not make new series at will. */
 const knownMethods = new Set(
@@ -7,15 +10,12 @@ const knownMethods = new Set(
   ),
 )
 
-/**
- * Plain numbers for the hot path; the metrics library copies them when it is asked. Its own counters build a key text
- * from the labels for every increment.
- */
+/** The requests of one route. Plain numbers, because every request is counted and few are ever looked at. */
 export class RouteTally implements RouteMetrics {
-  readonly route: string
   finishedCount = 0
+  readonly #route: string
   /** Every outcome from the start, so that rate() sees the first of each. */
-  readonly replays: Record<ReplayOutcome, number> = {
+  readonly #replays: Record<ReplayOutcome, number> = {
     success: 0,
     rejected_again: 0,
     not_replayable: 0,
@@ -23,11 +23,10 @@ export class RouteTally implements RouteMetrics {
     cooldown: 0,
   }
   readonly #statuses = new Map<string, Map<number, number>>()
-  readonly #duration: { observe(seconds: number): void }
+  readonly #duration = new Histogram([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120])
 
-  constructor(route: string, duration: { observe(seconds: number): void }) {
-    this.route = route
-    this.#duration = duration
+  constructor(route: string) {
+    this.#route = route
   }
 
   finished(method: string, status: number, seconds: number): void {
@@ -40,17 +39,26 @@ export class RouteTally implements RouteMetrics {
   }
 
   replayed(outcome: ReplayOutcome): void {
-    this.replays[outcome]++
+    this.#replays[outcome]++
   }
 
-  *requests(): Generator<{ method: string; status: number; count: number }> {
+  *requests(): Generator<Sample> {
     for (const [method, statuses] of this.#statuses) {
-      for (const [status, count] of statuses) yield { method, status, count }
+      for (const [status, value] of statuses) yield { labels: { route: this.#route, method, status }, value }
     }
+  }
+
+  *replays(): Generator<Sample> {
+    for (const [outcome, value] of Object.entries(this.#replays))
+      yield { labels: { route: this.#route, outcome }, value }
+  }
+
+  durations(): Iterable<Sample> {
+    return this.#duration.samples({ route: this.#route })
   }
 
   /** Replays that were sent; the answers that could not be replayed are not among them. */
   totals(): RouteCounts {
-    return { requests: this.finishedCount, replays: this.replays.success + this.replays.rejected_again }
+    return { requests: this.finishedCount, replays: this.#replays.success + this.#replays.rejected_again }
   }
 }

@@ -1,5 +1,6 @@
-import { createServer, type Server } from 'node:http'
+import type { Server } from 'node:http'
 import type { FastifyInstance } from 'fastify'
+import { http } from '../builtins.ts'
 import type { Clock } from '../clock.ts'
 import type { AdminConfig } from '../config/schema.ts'
 import { closeServer } from '../http/close.ts'
@@ -56,7 +57,7 @@ export async function createAdmin(deps: AdminDeps): Promise<AdminServer> {
   const bind = async (app: FastifyInstance, addresses: readonly string[]): Promise<BoundAddress[]> => {
     const bound: BoundAddress[] = []
     for (const address of addresses) {
-      const server = createServer((request, response) => app.routing(request, response))
+      const server = http.createServer((request, response) => app.routing(request, response))
       bound.push(await listen(server, address))
       servers.push(server)
     }

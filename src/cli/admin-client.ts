@@ -1,6 +1,7 @@
-import { request, type RequestOptions } from 'node:http'
+import type { RequestOptions } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { credentialStatus, type CredentialDocument, type StatusDocument } from '../admin/status-document.ts'
+import { http } from '../builtins.ts'
 import type { AdminConfig } from '../config/schema.ts'
 import { parseListenAddress } from '../http/listen.ts'
 import type { CredentialStatus } from '../tokens/credentials.ts'
@@ -120,7 +121,7 @@ export class AdminClient {
       ...(body !== undefined && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
     }
     return new Promise((resolve, reject) => {
-      const outgoing = request({
+      const outgoing = http.request({
         ...this.#options,
         method,
         path,

@@ -1,4 +1,5 @@
-import { createServer, type Server, type ServerResponse } from 'node:http'
+import type { Server, ServerResponse } from 'node:http'
+import { http } from '../builtins.ts'
 import { hostName } from '../http/host-name.ts'
 import { listen } from '../http/listen.ts'
 
@@ -20,7 +21,7 @@ export class CallbackListener {
   #waiting: ServerResponse | undefined
 
   private constructor(redirectUri: URL) {
-    this.#server = createServer((request, response) => {
+    this.#server = http.createServer((request, response) => {
       const url = new URL(request.url ?? '/', redirectUri.origin)
       const name = hostName(request.headers.host)
       if (name === undefined || !(name in loopback)) {

@@ -42,6 +42,8 @@ export async function start(options: StartOptions, io: Io, signals: Signals): Pr
     const app = await App.create(loaded.config, { clock: systemClock, logger, version, env: io.env })
     try {
       announce(logger, await app.start(), loaded)
+      // Whoever waits for these lines should not wait for the log's buffer too.
+      output.flush()
       growYoungGeneration(2)
     } catch (error) {
       await app.stop(0)

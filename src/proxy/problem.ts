@@ -1,9 +1,10 @@
-import { METHODS, STATUS_CODES, type ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
+import { http } from '../builtins.ts'
 import { problemDocument, type ProxyError } from '../errors.ts'
 import type { RequestRecord } from './request-record.ts'
 
 /** RFC 9110 section 15.5.6 wants a list in every 405; these are the methods that a route forwards unless it names its own. */
-const forwardable = METHODS.filter((method) => method !== 'CONNECT' && method !== 'TRACE').join(', ')
+const forwardable = http.METHODS.filter((method) => method !== 'CONNECT' && method !== 'TRACE').join(', ')
 
 /** Header list and body of an answer of our own (RFC 9457), for a response and for a bare socket alike. */
 function problem(error: ProxyError, requestId: string, close: boolean): { headers: string[]; body: string } {
@@ -30,7 +31,7 @@ export function sendProblem(response: ServerResponse, record: RequestRecord, clo
 /** The same answer as bytes, for a socket on which there is no request to answer. It always closes the connection. */
 export function problemMessage(error: ProxyError, requestId: string): string {
   const { headers, body } = problem(error, requestId, true)
-  let head = `HTTP/1.1 ${error.statusCode} ${STATUS_CODES[error.statusCode] ?? ''}\r\n`
+  let head = `HTTP/1.1 ${error.statusCode} ${http.STATUS_CODES[error.statusCode] ?? ''}\r\n`
   for (let index = 0; index < headers.length; index += 2) head += `${headers[index]}: ${headers[index + 1]}\r\n`
   return `${head}\r\n${body}`
 }

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { ErrorCode, ProxyError } from '../errors.ts'
-import type { ReplayOutcome } from './setup.ts'
+import type { ReplayOutcome } from '../tokens/token-source.ts'
 
 /** How the conversation with the caller ended. */
 export type Ending =

@@ -1,3 +1,4 @@
+import type { ReplayOutcome } from '../tokens/token-source.ts'
 import type { TokenSet } from '../tokens/token-set.ts'
 import type { UpstreamError, UpstreamHead } from '../upstream/upstream.ts'
 import type { ForwardContext } from './forward-context.ts'
@@ -6,7 +7,7 @@ import { bodyMatters, judge, renewAll, type RejectedToken, type Renewal } from '
 import type { RequestRecord } from './request-record.ts'
 import type { ServedRoute } from './routes.ts'
 import type { Sent } from './sent.ts'
-import type { ReplayObstacle, ReplayOutcome } from './setup.ts'
+import type { ReplayObstacle } from './setup.ts'
 import type { Upload } from './upload.ts'
 
 export interface RetryOwner {

@@ -1,8 +1,10 @@
 import Fastify from 'fastify'
-import { createServer, METHODS, type IncomingMessage, type RequestListener, type Server } from 'node:http'
+import type { IncomingMessage, RequestListener, Server } from 'node:http'
 import type { Socket } from 'node:net'
+import { http } from '../builtins.ts'
 import { ProxyError } from '../errors.ts'
 import { listen, type BoundAddress } from '../http/listen.ts'
+import { withoutSchemas } from '../http/no-schemas.ts'
 import { Dispatcher } from './dispatch.ts'
 import { answerMalformed } from './malformed.ts'
 import { problemMessage } from './problem.ts'
@@ -88,6 +90,7 @@ export async function createProxy(deps: ProxyDeps): Promise<ProxyServer> {
 async function serve(dispatcher: Dispatcher): Promise<RequestListener> {
   let handler: RequestListener | undefined
   const app = Fastify({
+    ...withoutSchemas,
     logger: false,
     genReqId: () => '',
     rewriteUrl: () => '/',
@@ -96,11 +99,11 @@ async function serve(dispatcher: Dispatcher): Promise<RequestListener> {
     // Listening is done below, on several addresses at once; this server only lends Fastify its shape.
     serverFactory: (routing) => {
       handler = routing
-      return createServer()
+      return http.createServer()
     },
   })
   const known = new Set(app.supportedMethods)
-  const methods = METHODS.filter((method) => method !== 'CONNECT')
+  const methods = http.METHODS.filter((method) => method !== 'CONNECT')
   for (const method of methods) if (!known.has(method)) app.addHttpMethod(method, { hasBody: true })
   await app.register((scope, _options, done) => {
     scope.addHook('onRequest', (request, reply) => {
@@ -116,7 +119,7 @@ async function serve(dispatcher: Dispatcher): Promise<RequestListener> {
 }
 
 function httpServer({ ids, events }: ProxyDeps, dispatcher: Dispatcher, handler: RequestListener): Server {
-  const server = createServer(
+  const server = http.createServer(
     {
       requireHostHeader: false,
       maxHeaderSize,

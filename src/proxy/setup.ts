@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts'
 import type { CredentialConfig, ProxyConfig, RouteConfig } from '../config/schema.ts'
 import type { ProxyError } from '../errors.ts'
-import type { TokenSource } from '../tokens/token-source.ts'
+import type { ReplayOutcome, TokenSource } from '../tokens/token-source.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { RequestRecord } from './request-record.ts'
 
@@ -44,8 +44,6 @@ export interface RouteCredential {
   /** `subject` is given exactly when the credential has a subjectHeader. */
   readonly source: (subject: string | undefined) => TokenSource
 }
-
-export type ReplayOutcome = 'success' | 'rejected_again' | 'not_replayable' | 'refresh_failed' | 'cooldown'
 
 /** Why a rejected answer passes without a replay: the value of Bearer-Sidecar-Replay. */
 export type ReplayObstacle = 'body-too-large' | 'refresh-failed' | 'cooldown'

@@ -3,6 +3,9 @@ import type { TokenSet } from './token-set.ts'
 /** When a rejected token may be renewed: always, or only past its recorded expiry, else once per token. */
 export type RenewWhen = 'always' | 'expired-or-once'
 
+/** What became of an answer that rejected a token. rejected_again: the replay's token was rejected too. The last three: no replay was sent. */
+export type ReplayOutcome = 'success' | 'rejected_again' | 'not_replayable' | 'refresh_failed' | 'cooldown'
+
 /** What the forwarder knows of a credential: where tokens come from, and where to say that one was rejected. */
 export interface TokenSource {
   /** The credential's name, for headers, logs and metrics. */

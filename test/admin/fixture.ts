@@ -182,7 +182,7 @@ export async function startAdmin(
     info: () => info,
     started: () => true,
     ready: () => readyReport(list(), { started: true, stopping: false }),
-    metrics: await createMetrics('1.2.3', list),
+    metrics: createMetrics('1.2.3', list),
     clock,
     log: { info: log, error: log },
     ...changes,

@@ -30,7 +30,7 @@ const promtool = findCommand('promtool')
 const targetLabels = ['namespace', 'job', 'pod', 'instance', 'container', 'le', 'quantile']
 
 /** The names and labels that a running sidecar exposes, with one credential and one request. */
-async function exposed(): Promise<Map<string, Set<string>>> {
+function exposed(): Map<string, Set<string>> {
   const time = '2026-01-01T00:00:00.000Z'
   const credential: Partial<CredentialStatus> = {
     name: 'sky',
@@ -38,22 +38,22 @@ async function exposed(): Promise<Map<string, Set<string>>> {
     accessTokenExpiresAt: time,
     refreshTokenExpiresAt: time,
   }
-  const metrics = await createMetrics('1.0.0', () => [credential as CredentialStatus])
+  const metrics = createMetrics('1.0.0', () => [credential as CredentialStatus])
   metrics.requestStarted()
   const route = metrics.route('payments')
   route.finished('GET', 200, 0.1)
   route.replayed('success')
   metrics.refreshFinished('sky', 'expiry', 'success', 0.1)
   const names = new Map<string, Set<string>>()
-  for (const [, name = '', labels = ''] of (await metrics.render()).matchAll(/^([a-z_]+)(?:\{(.*)\})? /gm)) {
+  for (const [, name = '', labels = ''] of metrics.render().matchAll(/^([a-z_]+)(?:\{(.*)\})? /gm)) {
     names.set(name, new Set([...labels.matchAll(/(\w+)="/g)].map(([, label = '']) => label)))
   }
   return names
 }
 
 describe('monitoring', () => {
-  it('asks only for metrics and labels that a sidecar has', async () => {
-    const names = await exposed()
+  it('asks only for metrics and labels that a sidecar has', () => {
+    const names = exposed()
     const expressions = [
       ...rules.map(({ expr }) => expr),
       ...dashboard.panels.flatMap(({ targets }) => targets.map(({ expr }) => expr)),

@@ -11,9 +11,9 @@ import { systemClock, type Clock } from '../../src/clock.ts'
 import { configSchema, type CredentialConfig } from '../../src/config/schema.ts'
 import type { RequestRecord } from '../../src/proxy/request-record.ts'
 import { createProxy, type ProxyServer } from '../../src/proxy/server.ts'
-import type { ProxyEvents, ProxyRoute, ProxySetup, ReplayOutcome } from '../../src/proxy/setup.ts'
+import type { ProxyEvents, ProxyRoute, ProxySetup } from '../../src/proxy/setup.ts'
 import { TokenSet } from '../../src/tokens/token-set.ts'
-import { RenewalDeclined, type RenewWhen, type TokenSource } from '../../src/tokens/token-source.ts'
+import { RenewalDeclined, type RenewWhen, type ReplayOutcome, type TokenSource } from '../../src/tokens/token-source.ts'
 import { openUpstream } from '../../src/upstream/open.ts'
 
 /** A token source under the test's control. Tokens are called <name>-1, <name>-2, ... */
