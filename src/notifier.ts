@@ -1,6 +1,7 @@
 import { sleep, type Clock } from './clock.ts'
 import { describeError } from './errors.ts'
 import type { Logger } from './logger.ts'
+import { ask } from './upstream/whole-answer.ts'
 
 /** What a webhook is told. Holds no secret. */
 export interface Notification {
@@ -14,7 +15,11 @@ export interface Notification {
 }
 
 const attempts = 4
+/** Milliseconds for each. */
 const timeout = 10_000
+/** Bytes of an answer that nobody looks at. */
+const limit = 64 * 1024
+const headers = { 'content-type': 'application/json', 'user-agent': 'bearer-sidecar' }
 
 /** Sends notifications to notify.webhook as JSON; a failure is retried a few times, then logged, and never disturbs anything else. */
 export class Notifier {
@@ -37,15 +42,9 @@ export class Notifier {
     const body = JSON.stringify({ ...notification, at: new Date(this.#clock.now()).toISOString() })
     for (let attempt = 1; ; attempt++) {
       try {
-        const { request, EnvHttpProxyAgent } = await import('undici')
-        const dispatcher = new EnvHttpProxyAgent({ connections: 1, pipelining: 0 })
-        const signal = AbortSignal.timeout(timeout)
-        const headers = { 'content-type': 'application/json', 'user-agent': 'bearer-sidecar' }
-        const response = await request(webhook, { method: 'POST', headers, body, signal, dispatcher })
-        await response.body.dump()
-        await dispatcher.close()
-        if (response.statusCode < 300) return
-        throw new Error(`the webhook answered ${response.statusCode}`)
+        const { status } = await ask({ url: webhook, method: 'POST', headers, body, tls: {}, timeout, limit })
+        if (status < 300) return
+        throw new Error(`the webhook answered ${status}`)
       } catch (error) {
         // The webhook's URL is a secret in itself, so only the reason is logged.
         if (attempt === attempts) {

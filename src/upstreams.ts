@@ -1,7 +1,8 @@
-import { getProxyForUrl } from 'proxy-from-env'
 import type { Config, RouteConfig } from './config/schema.ts'
+import { environmentProxy } from './upstream/egress-proxy.ts'
 import { openUpstream } from './upstream/open.ts'
 import type { Upstream, UpstreamOptions } from './upstream/upstream.ts'
+import { WebSocketUpstream } from './upstream/websocket-upstream.ts'
 
 /** The open upstreams by what makes them the same; a reload keeps those that are still wanted, with their connections. */
 export class Upstreams {
@@ -29,10 +30,13 @@ export class Upstreams {
   }
 }
 
+/** For the route's WebSockets. It keeps no connection of its own, so a reload may make another. */
+export function webSocketUpstream(route: RouteConfig, timeouts: Config['proxy']['timeouts']): Upstream {
+  return new WebSocketUpstream(upstreamOptions(route, timeouts))
+}
+
 function upstreamOptions(route: RouteConfig, timeouts: Config['proxy']['timeouts']): UpstreamOptions {
   const origin = new URL(new URL(route.upstream).origin)
-  // HTTPS_PROXY, HTTP_PROXY and NO_PROXY, as curl reads them.
-  const egressProxy = getProxyForUrl(origin.href)
   return {
     origin,
     tls: { ca: route.tls.ca ?? undefined, cert: route.tls.cert ?? undefined, key: route.tls.key ?? undefined },
@@ -40,6 +44,6 @@ function upstreamOptions(route: RouteConfig, timeouts: Config['proxy']['timeouts
     headersTimeout: timeouts.responseHeaders,
     bodyTimeout: timeouts.idleBody,
     allowH2: route.allowH2,
-    egressProxy: egressProxy === '' ? undefined : new URL(egressProxy),
+    egressProxy: environmentProxy(origin.href),
   }
 }

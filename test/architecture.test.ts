@@ -48,7 +48,7 @@ const rules: Readonly<Record<string, Rule>> = {
   config: { runs: [...shared, 'providers'] },
   providers: { runs: ['config'] },
   oauth: {
-    runs: [...shared, ...tokenValues, 'tokens/credentials'],
+    runs: [...shared, ...tokenValues, 'tokens/credentials', 'upstream'],
     types: ['config', 'providers', 'tokens/token-source'],
   },
   // token-store is the seam: the interface and the error that every store rejects with.

@@ -1,4 +1,4 @@
-import { rootCertificates } from 'node:tls'
+import { getCACertificates } from 'node:tls'
 import type { Path } from '../config/path.ts'
 import type { Finding } from '../config/problems.ts'
 import type { Config, TlsConfig } from '../config/schema.ts'
@@ -45,7 +45,7 @@ async function reach(
   const { EnvHttpProxyAgent, request } = await import('undici')
   const connect = {
     timeout,
-    ...(ca !== null && { ca: [...rootCertificates, ca] }),
+    ...(ca !== null && { ca: [...getCACertificates('default'), ca] }),
     ...(cert !== null && { cert }),
     ...(key !== null && { key }),
   }

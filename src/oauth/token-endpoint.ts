@@ -1,22 +1,16 @@
-import { getCACertificates } from 'node:tls'
 import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib'
-import type { Dispatcher } from 'undici'
 import type { Clock } from '../clock.ts'
 import type { CredentialConfig } from '../config/schema.ts'
 import { describeError, ProxyError } from '../errors.ts'
 import type { TokenSource } from '../tokens/token-source.ts'
 import type { TokenSet } from '../tokens/token-set.ts'
+import { ConnectError, UpstreamError } from '../upstream/upstream.ts'
+import { ask } from '../upstream/whole-answer.ts'
 import { judgeTokenAnswer, type TokenHttpAnswer, type TokenOutcome } from './token-answer.ts'
 import { parseTokenBody, type TokenBody } from './token-body.ts'
 import { authenticatedForm, tokenHttpRequest, type TokenGrant, type TokenHttpRequest } from './token-request.ts'
 
 const bodyLimit = 64 * 1024
-
-/** Faults that happen before a byte of the request leaves: the refresh token was surely not spent. */
-const unsentCodes = new Set([
-  'ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT', 'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'SELF_SIGNED_CERT_IN_CHAIN', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'CERT_HAS_EXPIRED', 'ERR_TLS_CERT_ALTNAME_INVALID',
-]) // prettier-ignore
 
 /** The token endpoint of one credential. Sends exactly one POST per request and never follows a redirect. */
 export class TokenEndpoint {
@@ -63,7 +57,8 @@ export class TokenEndpoint {
     } catch (error) {
       return {
         kind: 'transient',
-        sent: !unsentCodes.has(errorCode(error)),
+        // A TypeError is a request that could not be written: a header of the configuration, for instance.
+        sent: !(error instanceof ConnectError || error instanceof TypeError),
         message: transportMessage(error, this.#config.refresh.timeout),
       }
     }
@@ -94,64 +89,24 @@ export async function postForm(
   return answer.tooLarge ? undefined : parseTokenBody(answer.body, 'auto')
 }
 
-/**
- * One POST on a connection of its own: on a reused idle one the provider may have hung up, and then nobody could tell whether the
- * one-time token was spent.
- */
-async function post(request: TokenHttpRequest, config: CredentialConfig): Promise<TokenHttpAnswer> {
-  const { request: send } = await import('undici')
-  const dispatcher = await openDispatcher(config)
-  try {
-    const response = await send(request.url, {
-      method: 'POST',
-      headers: request.headers,
-      body: request.body,
-      dispatcher,
-      signal: AbortSignal.timeout(config.refresh.timeout),
-    })
-    const field = (name: string) => {
-      const value = response.headers[name]
-      return Array.isArray(value) ? value[0] : value
-    }
-    const { body, tooLarge } = await readLimited(response.body, field('content-encoding'))
-    return {
-      status: response.statusCode,
-      contentType: field('content-type') ?? '',
-      retryAfter: field('retry-after'),
-      body,
-      tooLarge,
-    }
-  } finally {
-    await dispatcher.destroy().catch(() => undefined)
-  }
-}
-
-/** HTTPS_PROXY, HTTP_PROXY and NO_PROXY are honoured; certificates are always verified. */
-async function openDispatcher(config: CredentialConfig): Promise<Dispatcher> {
-  const { EnvHttpProxyAgent } = await import('undici')
+async function post({ url, headers, body }: TokenHttpRequest, config: CredentialConfig): Promise<TokenHttpAnswer> {
   const { ca, cert, key } = config.tls
-  const connect = {
-    rejectUnauthorized: true,
+  const answer = await ask({
+    url,
+    method: 'POST',
+    headers,
+    body,
+    tls: { ca: ca ?? undefined, cert: cert ?? undefined, key: key ?? undefined },
     timeout: config.refresh.timeout,
-    ...(ca !== null && { ca: [...getCACertificates('default'), ca] }),
-    ...(cert !== null && { cert }),
-    ...(key !== null && { key }),
+    limit: bodyLimit,
+  })
+  return {
+    status: answer.status,
+    contentType: answer.field('content-type') ?? '',
+    retryAfter: answer.field('retry-after'),
+    body: decoded(answer.body, answer.field('content-encoding')).toString('utf8'),
+    tooLarge: answer.tooLarge,
   }
-  return new EnvHttpProxyAgent({ connect, requestTls: connect, pipelining: 1 })
-}
-
-async function readLimited(
-  stream: AsyncIterable<Buffer>,
-  encoding: string | undefined,
-): Promise<{ body: string; tooLarge: boolean }> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of stream) {
-    size += chunk.length
-    if (size > bodyLimit) return { body: '', tooLarge: true }
-    chunks.push(chunk)
-  }
-  return { body: decoded(Buffer.concat(chunks), encoding).toString('utf8'), tooLarge: false }
 }
 
 /** We ask for no content coding, but some servers use one all the same, and the token in the answer is the only copy. */
@@ -170,14 +125,9 @@ function decoded(body: Buffer, encoding: string | undefined): Buffer {
   }
 }
 
-function errorCode(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
-  return typeof code === 'string' ? code : ''
-}
-
 /** For operators (log, status page); not for callers: it may hold the token endpoint's address. */
 function transportMessage(error: unknown, timeout: number): string {
-  if (error instanceof Error && error.name === 'TimeoutError')
+  if (error instanceof UpstreamError && error.fault === 'timeout' && !(error instanceof ConnectError))
     return `The token endpoint did not answer within ${timeout / 1000} s.`
   return `The token endpoint could not be reached or broke off: ${describeError(error)}.`
 }

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { UpstreamError } from './upstream.ts'
+import { ConnectError } from './upstream.ts'
 
 /** Milliseconds of silence before TCP probes a connection whose other end may be gone. */
 const keepAliveDelay = 30_000
@@ -10,18 +10,18 @@ const networkFaults = new Set(['ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ECONNABORTED
 /** One connection on its way, through an egress proxy or not: several sockets and steps, one time limit, one outcome. */
 export class ConnectAttempt {
   readonly #where: string
-  readonly #settle: (outcome: Socket | UpstreamError) => void
+  readonly #settle: (outcome: Socket | ConnectError) => void
   readonly #timer: NodeJS.Timeout
   #socket: Socket | undefined
   #unwatch: (() => void) | undefined
   #over = false
 
   /** `where` names the origin in messages for the log. */
-  constructor(timeout: number, where: string, settle: (outcome: Socket | UpstreamError) => void) {
+  constructor(timeout: number, where: string, settle: (outcome: Socket | ConnectError) => void) {
     this.#where = where
     this.#settle = settle
     this.#timer = setTimeout(() => {
-      this.fail(new UpstreamError('timeout', `no connection to ${where} within ${timeout} ms`))
+      this.fail(new ConnectError('timeout', `no connection to ${where} within ${timeout} ms`))
     }, timeout)
   }
 
@@ -33,9 +33,9 @@ export class ConnectAttempt {
     const onConnect = () => (reached = true)
     const onError = (error: NodeJS.ErrnoException) => {
       const tls = reached && event === 'secureConnect' && !networkFaults.has(error.code ?? '')
-      this.fail(new UpstreamError(tls ? 'tls' : 'unreachable', `no connection to ${this.#where}`, error))
+      this.fail(new ConnectError(tls ? 'tls' : 'unreachable', `no connection to ${this.#where}`, error))
     }
-    const onClose = () => this.fail(new UpstreamError('unreachable', `${this.#where} closed the new connection`))
+    const onClose = () => this.fail(new ConnectError('unreachable', `${this.#where} closed the new connection`))
     socket.on('connect', onConnect).on(event, ready).on('error', onError).on('close', onClose)
     this.#unwatch = () => {
       socket.off('connect', onConnect).off(event, ready).off('error', onError).off('close', onClose)
@@ -49,7 +49,7 @@ export class ConnectAttempt {
     this.#settle(socket)
   }
 
-  fail(error: UpstreamError): void {
+  fail(error: ConnectError): void {
     if (!this.#finish()) return
     this.#destroy()
     this.#settle(error)

@@ -2,12 +2,12 @@ import net from 'node:net'
 import tls from 'node:tls'
 import { ConnectAttempt } from './connect-attempt.ts'
 import { type EgressProxy, egressProxy, type Endpoint, endpoint, openTunnel } from './egress-proxy.ts'
-import { UpstreamError, type UpstreamOptions } from './upstream.ts'
+import { ConnectError, type UpstreamOptions } from './upstream.ts'
 
 export interface ConnectListener {
   /** Connected and, for TLS, verified. */
   onConnect(socket: net.Socket): void
-  onConnectError(error: UpstreamError): void
+  onConnectError(error: ConnectError): void
 }
 
 /** Opens connections to one origin. Certificates are verified and nothing turns that off, NODE_TLS_REJECT_UNAUTHORIZED=0 included. */
@@ -49,7 +49,7 @@ export class Connector {
    */
   connect(protocols: string[], onread: net.OnReadOpts | undefined, listener: ConnectListener): () => void {
     const attempt = new ConnectAttempt(this.#options.connectTimeout, this.authority, (outcome) => {
-      if (outcome instanceof UpstreamError) {
+      if (outcome instanceof ConnectError) {
         this.#session = undefined
         listener.onConnectError(outcome)
       } else {
@@ -60,7 +60,7 @@ export class Connector {
       this.#start(attempt, protocols, onread)
     } catch (error) {
       // A certificate or key that cannot be read.
-      process.nextTick(() => attempt.fail(new UpstreamError('tls', 'the TLS settings cannot be used', error)))
+      process.nextTick(() => attempt.fail(new ConnectError('tls', 'the TLS settings cannot be used', error)))
     }
     return () => attempt.cancel()
   }

@@ -1,9 +1,10 @@
 import type { Socket } from 'node:net'
+import { getProxyForUrl } from 'proxy-from-env'
 import type { ConnectAttempt } from './connect-attempt.ts'
 import { headFault, incomplete, readHead } from './http1-head.ts'
 import { maxHead } from './http1-parser.ts'
 import { SectionBuffer, sectionTooLarge } from './section-buffer.ts'
-import { UpstreamError } from './upstream.ts'
+import { ConnectError } from './upstream.ts'
 
 /** Where a connection goes first. */
 export interface Endpoint {
@@ -29,6 +30,12 @@ export function egressProxy(url: URL): EgressProxy {
   if (username === '' && password === '') return { ...endpoint(url), authorization: undefined }
   const pair = `${decoded(username)}:${decoded(password)}`
   return { ...endpoint(url), authorization: `Basic ${Buffer.from(pair).toString('base64')}` }
+}
+
+/** What HTTPS_PROXY, HTTP_PROXY and NO_PROXY say about an origin, as curl reads them. */
+export function environmentProxy(origin: string): URL | undefined {
+  const url = getProxyForUrl(origin)
+  return url === '' ? undefined : new URL(url)
 }
 
 /** A percent sign that escapes nothing stands for itself. */
@@ -60,7 +67,7 @@ export function openTunnel(
     return head.end
   }
   const refuse = (reason: string, fault: 'protocol' | 'unreachable') => {
-    attempt.fail(new UpstreamError(fault, `egress proxy: ${reason}`))
+    attempt.fail(new ConnectError(fault, `egress proxy: ${reason}`))
   }
   const onData = (chunk: Buffer) => {
     let at = 0

@@ -98,3 +98,6 @@ export class UpstreamError extends Error {
     this.fault = fault
   }
 }
+
+/** There was no connection: no byte of the request has left. */
+export class ConnectError extends UpstreamError {}
