@@ -3,7 +3,6 @@ import type { Credentials } from '../tokens/credentials.ts'
 import type { AdminLog } from './fastify-app.ts'
 import { isForeign } from './guard.ts'
 import { html } from './html.ts'
-import { messagePage, sendPage } from './page.ts'
 import { credentialAnchor, credentialOf, wantsJson, type CredentialRequest } from './requests.ts'
 import type { AdminInfo } from './status-document.ts'
 
@@ -34,6 +33,7 @@ export function addLoginRoutes(app: FastifyInstance, { credentials, info, log }:
     const { name, subject } = await credentials.finishLogin(new URLSearchParams(search))
     log.info({ credential: name }, 'login finished')
     if (wantsJson(request)) return reply.send({ name, subject })
+    const { messagePage, sendPage } = await import('./page.ts')
     const text = html`<p><strong>${name}</strong> has new tokens. You can close this window.</p>`
     return sendPage(reply, messagePage('Connected', text, credentialAnchor(name)))
   })

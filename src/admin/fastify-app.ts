@@ -3,7 +3,6 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { describeError, ProxyError } from '../errors.ts'
 import { withoutSchemas } from '../http/no-schemas.ts'
 import { html } from './html.ts'
-import { messagePage, sendPage } from './page.ts'
 import { AdminError, adminProblem, sendProblem } from './problems.ts'
 import { wantsJson, wantsPage } from './requests.ts'
 import { tokenDocumentLimit } from './token-routes.ts'
@@ -78,13 +77,14 @@ export function newApp(log: AdminLog): FastifyInstance {
   return app
 }
 
-function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+async function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const problem = adminProblem(error, request.id)
   const page =
     request.method === 'GET' &&
     (wantsPage(request) || (request.routeOptions.config.page === true && !wantsJson(request)))
   if (!page) return sendProblem(reply, problem, error instanceof ProxyError ? error.retryAfter : undefined)
   reply.code(problem.status).header('bearer-sidecar-error', problem.code)
+  const { messagePage, sendPage } = await import('./page.ts')
   return sendPage(reply, messagePage(problem.title, html`<p>${problem.detail}</p>`))
 }
 

@@ -2,7 +2,6 @@ import type { Clock } from '../clock.ts'
 import type { StoreConfig } from '../config/schema.ts'
 import { documentCodec } from './document-codec.ts'
 import type { FileSystem } from './file-system.ts'
-import { FileStore } from './file.ts'
 import { MemoryStore } from './memory.ts'
 import type { StoreLog, TokenStore } from './token-store.ts'
 
@@ -26,6 +25,7 @@ export async function openStore(config: StoreConfig, deps: StoreDependencies): P
       return new MemoryStore(clock)
     case 'file': {
       const { directory, lease } = config
+      const { FileStore } = await import('./file.ts')
       return FileStore.open({ directory, codec, clock, lease, log, ...(deps.files && { files: deps.files }) })
     }
     case 'redis': {

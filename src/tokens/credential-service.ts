@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts'
-import { authorizationCode, authorizationRequest, type AuthorizationRequest } from '../oauth/authorization-code.ts'
-import { deviceAuthorization, pollDeviceCode, type DeviceAuthorization } from '../oauth/device-code.ts'
+import type { AuthorizationRequest } from '../oauth/authorization-code.ts'
+import type { DeviceAuthorization } from '../oauth/device-code.ts'
 import { tokensOf } from '../oauth/token-answer.ts'
 import { exportedTokens, importedTokens } from '../oauth/token-document.ts'
 import { ProxyError } from '../errors.ts'
@@ -90,6 +90,7 @@ export class CredentialService implements Credentials {
   async beginLogin(name: string, subject?: string): Promise<LoginAttempt> {
     this.#grantOf(name, subject)
     const config = this.#sources.credential(name)
+    const { authorizationRequest } = await import('../oauth/authorization-code.ts')
     const request = await authorizationRequest(config, config.redirectUri ?? this.#deps.callbackUrl())
     const now = this.#deps.clock.now()
     for (const [state, pending] of this.#pending) {
@@ -107,6 +108,7 @@ export class CredentialService implements Credentials {
       throw new LoginError('This login is not known, was already used, or took longer than ten minutes. Start again.')
     }
     const { name, subject } = pending
+    const { authorizationCode } = await import('../oauth/authorization-code.ts')
     const code = authorizationCode(this.#sources.credential(name), callback)
     // A code is as one-time as a refresh token: it isn't spent while its outcome could not be saved. Rejects with StoreError.
     await this.#deps.store.ping()
@@ -134,6 +136,7 @@ export class CredentialService implements Credentials {
   ): Promise<{ device: DeviceAuthorization; finish(signal?: AbortSignal): Promise<CredentialStatus> }> {
     await this.#opened(name, subject)
     await this.#deps.store.ping()
+    const { deviceAuthorization, pollDeviceCode } = await import('../oauth/device-code.ts')
     const device = await deviceAuthorization(this.#sources.credential(name))
     const finish = async (signal?: AbortSignal) => {
       const tokens = await pollDeviceCode(
