@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { renameSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -163,4 +163,23 @@ test('a wrong command line ends with 2 and a suggestion, --version and --help wi
   assert.equal(await help?.exit, 0)
   assert.match(help?.output ?? '', /Exit codes/)
   assert.equal(await version?.exit, 0)
+})
+
+test('what a request does not need is not loaded at the start, nor by the first request', async (t) => {
+  const stage = await skyStage(t)
+  writeConfig(stage)
+  const list = join(stage.directory, 'loaded.json')
+  const hook = fileURLToPath(new URL('../helpers/loaded-modules.mjs', import.meta.url))
+  const sidecar = new Command(t, stage.directory, ['start'], { NODE_OPTIONS: `--import=${hook}`, LOADED_MODULES: list })
+  assert.equal((await fetch(`${await sidecar.url()}/echo`)).status, 200)
+  sidecar.child.kill('SIGTERM')
+  assert.equal(await sidecar.exit, 0)
+  const loaded = JSON.parse(readFileSync(list, 'utf8')) as string[]
+  assert.ok(loaded.some((name) => name.includes('/node_modules/fastify/')) && loaded.length > 300, 'the list is one')
+  const dear =
+    /node_modules\/(@fastify\/(ajv|fast-json|http-proxy|reply)|ajv|undici|oauth4webapi|@opentelemetry|@redis|pino-pretty|fast-xml-parser)|internal\/deps\/undici|src\/admin\/(status-page|style)/
+  assert.deepEqual(
+    loaded.filter((name) => dear.test(name)),
+    [],
+  )
 })
