@@ -1,7 +1,7 @@
 import type { Config, RouteConfig } from './config/schema.ts'
 import type { ProxySetup } from './proxy/setup.ts'
 import type { TokenSources } from './tokens/token-sources.ts'
-import type { Upstreams } from './upstreams.ts'
+import { webSocketUpstream, type Upstreams } from './upstreams.ts'
 
 /** The routes of the config with everything open that they need. */
 export function proxySetup(config: Config, sources: TokenSources, upstreams: Upstreams): ProxySetup {
@@ -15,7 +15,6 @@ export function proxySetup(config: Config, sources: TokenSources, upstreams: Ups
       config: sources.credential(name),
       source: (subject: string | undefined) => sources.source(name, subject),
     }))
-    const tls = { ca: route.tls.ca ?? undefined, cert: route.tls.cert ?? undefined, key: route.tls.key ?? undefined }
     return [
       {
         config: route,
@@ -25,7 +24,7 @@ export function proxySetup(config: Config, sources: TokenSources, upstreams: Ups
         credentials,
         // The presets' default was laid under it when the config was loaded.
         rewriteLinks: route.rewriteLinks ?? false,
-        tls,
+        webSocketUpstream: route.websocket ? webSocketUpstream(route, config.proxy.timeouts) : undefined,
       },
     ]
   })

@@ -8,24 +8,22 @@ import { asProxyError } from './faults.ts'
 import type { ForwardContext } from './forward-context.ts'
 import { Forwarding } from './forward.ts'
 import { Guard } from './guard.ts'
-import { HandshakeRefusals } from './handshake-refusals.ts'
-import { problemMessage } from './problem.ts'
+import { AskingCaller, Handshake, handshakeRoutes } from './handshake.ts'
+import { sendProblem } from './problem.ts'
 import { RequestRecord } from './request-record.ts'
-import { RouteTable } from './routes.ts'
-import { collect } from './sent.ts'
+import { RouteTable, type ServedRoute } from './routes.ts'
 import type { ProxyDeps, ProxySetup } from './setup.ts'
 import { pathLength } from './target.ts'
 import { tickPeriod, Watchdog } from './watchdog.ts'
 import { WebSockets } from './websocket.ts'
 
-/** Milliseconds. A handshake cannot be replayed, so its token must not be about to end. */
-const handshakeMinLife = 30_000
+/** Milliseconds that WebSockets have to answer the close frame when the proxy shuts down. */
+const closeHandshakeTime = 2_000
 
 /** From a request as Node gives it to its forwarding, or to the answer that refuses it. Everything that a config reload swaps is here. */
 export class Dispatcher {
   readonly #deps: ProxyDeps
   readonly #watchdog: Watchdog
-  readonly #refusals = new HandshakeRefusals()
   #routes: RouteTable
   #guard: Guard
   #context: ForwardContext
@@ -35,9 +33,12 @@ export class Dispatcher {
     this.#inFlight--
   }
   #closing = false
-  #webSockets = new WebSockets()
-  /** Of setups before a reload, while they still carry connections. */
-  #retired: WebSockets[] = []
+  readonly #webSockets = new WebSockets()
+  /** What carries the handshakes of a route, where it takes any. */
+  #handshakes: ReadonlyMap<ServedRoute, ServedRoute> = new Map()
+  /** Callers that asked for a WebSocket, and those that have one. */
+  readonly #askers = new Set<Socket>()
+  #cancelCut: (() => void) | undefined
 
   constructor(deps: ProxyDeps) {
     this.#deps = deps
@@ -50,15 +51,12 @@ export class Dispatcher {
   /** Rejects, and changes nothing, for a setup that cannot be served. */
   async use(setup: ProxySetup): Promise<void> {
     const routes = new RouteTable(setup, this.#deps, this.#routes)
-    const webSockets = await WebSockets.open(routes.routes)
-    const before = this.#webSockets
+    const handshakes = handshakeRoutes(routes)
+    if (handshakes.size > 0) await this.#webSockets.open()
     this.#routes = routes
-    this.#webSockets = webSockets
+    this.#handshakes = handshakes
     this.#guard = this.#newGuard(setup)
     this.#context = this.#newContext(setup)
-    // Connections that are open go on with the setup they began with; the routes of the new one take the next.
-    this.#retired.push(before)
-    this.#retired = this.#retired.filter(({ size }) => size > 0)
   }
 
   /** The guard accepts these as Host. */
@@ -71,30 +69,39 @@ export class Dispatcher {
     return this.#inFlight
   }
 
-  /** From now on every answer closes its connection; WebSockets are told to. */
+  /** Without WebSockets, which never end by themselves. */
+  get requestsInFlight(): number {
+    return this.#inFlight - this.#webSockets.size
+  }
+
+  /** From now on every answer closes its connection; WebSockets are told to, and ended soon after if they do not. */
   startClosing(): void {
     this.#closing = true
-    for (const webSockets of [this.#webSockets, ...this.#retired]) void webSockets.close()
+    this.#webSockets.close()
+    this.#cancelCut = this.#deps.clock.schedule(closeHandshakeTime, () => this.#webSockets.cut())
   }
 
   /** Ends what node:http no longer knows of. */
   cutOff(): void {
-    for (const webSockets of [this.#webSockets, ...this.#retired]) webSockets.cut()
+    for (const socket of this.#askers) socket.destroy()
   }
 
   close(): void {
+    this.#cancelCut?.()
+    this.#webSockets.cut()
     this.#watchdog.close()
   }
 
   get carriesWebSockets(): boolean {
-    return this.#routes.routes.some((route) => this.#webSockets.carries(route))
+    return this.#handshakes.size > 0
   }
 
   /** True for a WebSocket on a route that carries them; every other upgrade is ignored or refused as a plain request. */
   upgrades(request: IncomingMessage): boolean {
     if (!isWebSocket(request)) return false
     const target = request.url ?? ''
-    return this.#webSockets.carries(this.#routes.find(target.slice(0, pathLength(target))))
+    const route = this.#routes.find(target.slice(0, pathLength(target)))
+    return route !== undefined && this.#handshakes.has(route)
   }
 
   handle(request: IncomingMessage, response: ServerResponse): void {
@@ -111,34 +118,36 @@ export class Dispatcher {
     }
   }
 
-  /** A WebSocket handshake: the same checks and headers, then it is the plugin's. */
-  async upgrade(request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
+  /** A WebSocket handshake. Its record ends with the connection. */
+  upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
     const { clock, events, ids } = this.#deps
     const record = new RequestRecord(request, ids, clock.monotonic())
+    const caller = new AskingCaller(request, socket, head)
+    let handshake: Handshake | undefined
     this.#inFlight++
+    this.#askers.add(socket)
     events.onStart?.(record)
-    socket.on('error', () => undefined)
     socket.once('close', () => {
       this.#inFlight--
+      this.#askers.delete(socket)
+      handshake?.close()
       if (record.status === 0) record.status = 499
       if (record.status === 499) record.ending = 'caller-left'
       record.finish(clock.monotonic())
       events.onFinish?.(record)
     })
+    if (socket.destroyed) return
     try {
       const { route, target } = admit(request, record, this.#guard, this.#routes)
-      if (!this.#webSockets.carries(route)) throw new ProxyError('upgrade_not_allowed')
-      const sent = collect(route, request.rawHeaders, handshakeMinLife)
-      await sent.pending
-      if (socket.destroyed) return
-      const headers = route.headers.forUpstream(request.rawHeaders, sent.tokens, sent.keys)
-      record.status = 101
-      const refused = (status: number) => this.#refusals.note(route, sent, status, clock.now())
-      this.#webSockets.accept(route, request, socket, head, target, headers, record, refused)
+      const handshakes = this.#handshakes.get(route)
+      if (handshakes === undefined) throw new ProxyError('upgrade_not_allowed')
+      handshake = new Handshake(this.#context, caller, record, handshakes, target, (opened) =>
+        this.#webSockets.carry(opened),
+      )
+      handshake.begin()
     } catch (error) {
       record.error = asProxyError(error)
-      record.status = record.error.statusCode
-      socket.end(problemMessage(record.error, record.requestId))
+      sendProblem(caller.response, record, true)
     }
   }
 

@@ -71,7 +71,7 @@ export async function createProxy(deps: ProxyDeps): Promise<ProxyServer> {
       dispatcher.startClosing()
       let cutOff = false
       const cancel = deps.clock.schedule(grace, () => {
-        cutOff = dispatcher.inFlight > 0
+        cutOff = dispatcher.requestsInFlight > 0
         for (const server of servers) server.closeAllConnections()
         dispatcher.cutOff()
       })
@@ -141,7 +141,7 @@ function httpServer({ ids, events }: ProxyDeps, dispatcher: Dispatcher, handler:
   // Before Node 22.21 and 24.9 a listener gets every upgrade, h2c included, so there it is only set where a route needs it.
   if ('shouldUpgradeCallback' in server || dispatcher.carriesWebSockets) {
     server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
-      void dispatcher.upgrade(request, socket, head)
+      dispatcher.upgrade(request, socket, head)
     })
   }
   // A tunnel would lead past every rule; whoever asks for one is no caller of ours.

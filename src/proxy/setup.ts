@@ -30,12 +30,8 @@ export interface ProxyRoute {
   readonly credentials: readonly RouteCredential[]
   /** RouteConfig.rewriteLinks with the preset's default applied. */
   readonly rewriteLinks: boolean
-  /** PEM texts for WebSocket connections, which do not go through `upstream`. */
-  readonly tls: {
-    readonly ca?: string | undefined
-    readonly cert?: string | undefined
-    readonly key?: string | undefined
-  }
+  /** Sends WebSocket handshakes; set when the route carries WebSockets. */
+  readonly webSocketUpstream: Upstream | undefined
 }
 
 export interface RouteCredential {

@@ -1,110 +1,167 @@
-import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import { ProxyError } from '../errors.ts'
-import { sendProblem } from './problem.ts'
-import type { RequestRecord } from './request-record.ts'
-import type { ServedRoute } from './routes.ts'
+import { Duplex } from 'node:stream'
+import { withoutSchemas } from '../http/no-schemas.ts'
+import { acceptFor } from '../upstream/websocket-upstream.ts'
 
-interface Handover {
-  readonly headers: Record<string, string[]>
-  readonly record: RequestRecord
-  /** The upstream answered the handshake with this status. */
-  refused(status: number): void
+/** Both ends of a WebSocket, each ready to speak frames once the caller was sent its 101. */
+export interface OpenedWebSocket {
+  readonly request: IncomingMessage
+  readonly caller: Socket
+  /** What the caller sent behind its request. */
+  readonly early: Buffer
+  readonly upstream: Socket
+  /** What the upstream sent behind its 101. */
+  readonly rest: Buffer
+  /** The one that the upstream chose. */
+  readonly protocol: string | undefined
+  /** Further fields of the upstream's 101, as names and values. */
+  readonly headers: readonly string[]
 }
 
-const handover = Symbol('handover')
-type HandedOver = IncomingMessage & { [handover]?: Handover }
+/** The part of a WebSocket of the plugin's library that is used here. */
+interface Peer {
+  readonly bufferedAmount: number
+  readonly isPaused: boolean
+  on(event: 'message' | 'ping', listener: () => void): void
+  prependListener(event: 'close', listener: (code: number) => void): void
+  close(code?: number, reason?: string): void
+  terminate(): void
+  pause(): void
+  resume(): void
+}
+
+interface Link extends OpenedWebSocket {
+  peers?: readonly [Peer, Peer]
+}
+
+const link = Symbol('link')
+type LinkedRequest = IncomingMessage & { [link]?: Link }
+
+/** Bytes on their way to one side above which the other side is not read. */
+const maxBuffered = 1024 * 1024
+/** RFC 6455 section 7.4: the server goes away; the close frame had none; the connection ended without any. */
+const goingAway = 1001
+const noStatus = 1005
+const abnormal = 1006
 
 /**
- * WebSocket connections, carried by @fastify/http-proxy. It gets requests that were guarded, routed and given their headers here, and sees the
- * target that goes upstream; it never listens, so its forwarding of plain HTTP cannot be reached.
+ * WebSocket connections, carried by @fastify/http-proxy. The upstream has accepted before the plugin hears of it, so that a refusal can be judged, replayed and
+ * passed on like any other answer: the plugin is given both open connections, connects nowhere, and sees no target and no token.
  */
 export class WebSockets {
-  readonly #apps = new Map<ServedRoute, FastifyInstance>()
-  readonly #sockets = new Set<Socket>()
+  readonly #links = new Set<Link>()
+  #app: FastifyInstance | undefined
+  #closing = false
 
-  /** One Fastify per route, because TLS settings differ. The plugin is loaded only when some route wants it. */
-  static async open(routes: readonly ServedRoute[]): Promise<WebSockets> {
-    const made = new WebSockets()
-    for (const route of routes) {
-      if (route.route.config.websocket) made.#apps.set(route, await serveWebSockets(route))
-    }
-    return made
+  /** Loads the plugin; without it nothing can be carried. */
+  async open(): Promise<void> {
+    this.#app ??= await servePlugin(this)
   }
 
-  carries(route: ServedRoute | undefined): boolean {
-    return route !== undefined && this.#apps.has(route)
-  }
-
+  /** WebSockets whose caller is still connected. */
   get size(): number {
-    return this.#sockets.size
+    let size = 0
+    for (const { caller } of this.#links) if (!caller.destroyed) size++
+    return size
   }
 
-  /** `target` and `headers` go upstream; `head` are bytes that came behind the request; `refused` is told the status of a refusal. */
-  accept(
-    route: ServedRoute,
-    request: IncomingMessage,
-    socket: Socket,
-    head: Buffer,
-    target: string,
-    headers: readonly string[],
-    record: RequestRecord,
-    refused: (status: number) => void,
-  ): void {
-    this.#sockets.add(socket)
-    socket.once('close', () => this.#sockets.delete(socket))
-    const handed = request as HandedOver
-    handed[handover] = { headers: withoutHandshake(headers), record, refused }
-    request.url = target
-    this.#apps.get(route)?.server.emit('upgrade', request, socket, head)
-  }
-
-  /** Closes every connection with 1001/1005 frames; cut() ends those that do not answer. */
-  async close(): Promise<void> {
-    for (const app of this.#apps.values()) {
-      // The plugin closes its WebSockets when its server closes; ours never listened, so Fastify would not get to that.
-      app.server.close(() => undefined)
-      await app.close()
+  carry(opened: OpenedWebSocket): void {
+    const { request, caller, early, upstream } = opened
+    const made: Link = opened
+    ;(request as LinkedRequest)[link] = made
+    this.#links.add(made)
+    const forget = () => {
+      if (caller.destroyed && upstream.destroyed) this.#links.delete(made)
+      // Whom the plugin refuses never gets a partner that closes it.
+      else if (made.peers === undefined) upstream.destroy()
     }
+    caller.once('close', forget)
+    upstream.once('close', forget)
+    // Field values are one byte per character; the library would write them as UTF-8.
+    caller.setDefaultEncoding('latin1')
+    this.#app?.server.emit('upgrade', request, caller, early)
+    caller.resume()
+    upstream.resume()
+  }
+
+  /** The plugin has tied the two ends together. */
+  tied(made: Link, source: Peer, target: Peer): void {
+    made.peers = [source, target]
+    tie(source, target, made.upstream)
+    tie(target, source, made.caller)
+    if (this.#closing) sayGoodbye(made.peers)
+  }
+
+  /** Tells both ends of every connection that the proxy goes away; cut() ends those that do not answer. */
+  close(): void {
+    this.#closing = true
+    for (const { peers } of this.#links) if (peers !== undefined) sayGoodbye(peers)
   }
 
   cut(): void {
-    for (const socket of this.#sockets) socket.destroy()
+    for (const { caller, upstream } of this.#links) {
+      caller.destroy()
+      upstream.destroy()
+    }
   }
 }
 
-async function serveWebSockets({ route }: ServedRoute): Promise<FastifyInstance> {
-  const { default: httpProxy } = await import('@fastify/http-proxy')
-  const tls = { rejectUnauthorized: true, ca: route.tls.ca, cert: route.tls.cert, key: route.tls.key }
-  const app = Fastify({ logger: false, exposeHeadRoutes: false })
-  app.setErrorHandler((error, request, reply) => {
-    reply.hijack()
-    const record = (request.raw as HandedOver)[handover]?.record
-    if (record === undefined) return
-    record.error = new ProxyError('bad_request', { cause: error })
-    sendProblem(reply.raw, record, true)
+function sayGoodbye(peers: readonly Peer[]): void {
+  for (const peer of peers) peer.close(goingAway)
+}
+
+/** What the plugin leaves out between one end and the other, whose socket is `out`. */
+function tie(from: Peer, to: Peer, out: Socket): void {
+  // The plugin would make application codes of these two; the end that was not told a code must not be told one by us.
+  from.prependListener('close', (code) => {
+    if (code === noStatus) to.close()
+    else if (code === abnormal) to.terminate()
   })
-  // The plugin asks for the headers and opens the connection in one turn, so the handshake that is finished is the one that was asked for.
-  let asked: Handover | undefined
+  const resume = () => from.resume()
+  const slowDown = () => {
+    if (from.isPaused || to.bufferedAmount <= maxBuffered || !out.writableNeedDrain) return
+    from.pause()
+    out.once('drain', resume)
+  }
+  out.once('close', resume)
+  from.on('message', slowDown)
+  from.on('ping', slowDown)
+}
+
+async function servePlugin(owner: WebSockets): Promise<FastifyInstance> {
+  const { default: httpProxy } = await import('@fastify/http-proxy')
+  const app = Fastify({ ...withoutSchemas, logger: false, exposeHeadRoutes: false, rewriteUrl: () => '/' })
+  // The plugin asks for the headers, makes its client and ties the two ends in one turn, so what was asked for last is what is tied.
+  let current: Link | undefined
   await app.register(httpProxy, {
-    upstream: route.upstreamUrl.origin,
+    upstream: 'http://websocket.invalid',
     websocket: true,
     httpMethods: ['GET'],
-    // reply-from verifies no certificate unless told to.
-    undici: { connect: tls },
+    // reply-from verifies no certificate unless told to. Nothing reaches it, as this server never listens.
+    undici: { connect: { rejectUnauthorized: true } },
+    preHandler: passFieldsOn(),
+    wsServerOptions: {
+      // Pings and pongs pass, so they are answered by the one who is asked.
+      autoPong: false,
+      handleProtocols: (_offered: ReadonlySet<string>, request: LinkedRequest) => request[link]?.protocol ?? false,
+    },
     wsClientOptions: {
-      ...tls,
+      autoPong: false,
       perMessageDeflate: false,
-      handshakeTimeout: 10_000,
       rewriteRequestHeaders: (_headers: unknown, request: FastifyRequest) => {
-        asked = (request.raw as HandedOver)[handover]
-        return asked?.headers ?? {}
+        current = (request.raw as LinkedRequest)[link]
+        return {}
       },
+      createConnection: () => new Nowhere(),
       finishRequest: (request: ClientRequest) => {
-        const handed = asked
-        request.prependListener('response', ({ statusCode = 0 }: IncomingMessage) => handed?.refused(statusCode))
-        request.end()
+        if (current !== undefined) handOver(request, current)
+      },
+    },
+    wsHooks: {
+      onConnect: (_context: unknown, source: Peer, target: Peer) => {
+        if (current !== undefined) owner.tied(current, source, target)
       },
     },
   })
@@ -112,17 +169,37 @@ async function serveWebSockets({ route }: ServedRoute): Promise<FastifyInstance>
   return app
 }
 
-/** As the object that the plugin takes. It makes a handshake of its own, so the caller's handshake fields and Host stay behind. */
-function withoutHandshake(headers: readonly string[]): Record<string, string[]> {
-  const byName = new Map<string, { readonly name: string; readonly values: string[] }>()
-  for (let index = 2; index < headers.length; index += 2) {
-    const name = headers[index] as string
-    const value = headers[index + 1] as string
-    const lower = name.toLowerCase()
-    if (lower.startsWith('sec-websocket-')) continue
-    const field = byName.get(lower)
-    if (field === undefined) byName.set(lower, { name, values: [value] })
-    else field.values.push(value)
+/** Makes the plugin's server add the fields of the upstream's 101 to its own. */
+function passFieldsOn(): (request: FastifyRequest, reply: FastifyReply, done: () => void) => void {
+  let listening = false
+  return (_request, reply, done) => {
+    if (!listening && 'wsProxy' in reply) {
+      listening = true
+      const { wss } = reply.wsProxy as { wss: NodeJS.EventEmitter }
+      wss.on('headers', (lines: string[], { [link]: made }: LinkedRequest) => {
+        const headers = made?.headers ?? []
+        for (let at = 0; at < headers.length; at += 2) lines.push(`${headers[at]}: ${headers[at + 1]}`)
+      })
+    }
+    done()
   }
-  return Object.fromEntries([...byName.values()].map(({ name, values }) => [name, values]))
+}
+
+/** Answers the handshake of the plugin's client, which goes nowhere, with the connection that is open already. */
+function handOver(request: ClientRequest, { upstream, rest, protocol }: Link): void {
+  const key = String(request.getHeader('Sec-WebSocket-Key'))
+  const headers = { upgrade: 'websocket', 'sec-websocket-accept': acceptFor(key), 'sec-websocket-protocol': protocol }
+  request.emit('upgrade', { headers }, upstream, rest)
+  request.destroy()
+}
+
+/** Stands in for the connection that the plugin's client would open. */
+class Nowhere extends Duplex {
+  override _read(): void {
+    // Nothing comes.
+  }
+
+  override _write(_chunk: unknown, _encoding: unknown, done: () => void): void {
+    done()
+  }
 }

@@ -259,7 +259,17 @@ async function startProxy(
     events: {},
     setup: {
       proxy: config.proxy,
-      routes: [{ config: route, label: 'api', upstream, upstreamUrl, credentials, rewriteLinks: false, tls: {} }],
+      routes: [
+        {
+          config: route,
+          label: 'api',
+          upstream,
+          upstreamUrl,
+          credentials,
+          rewriteLinks: false,
+          webSocketUpstream: undefined,
+        },
+      ],
     },
   })
   const [bound] = await proxy.listen()

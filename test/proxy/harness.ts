@@ -15,6 +15,7 @@ import type { ProxyEvents, ProxyRoute, ProxySetup } from '../../src/proxy/setup.
 import { TokenSet } from '../../src/tokens/token-set.ts'
 import { RenewalDeclined, type RenewWhen, type ReplayOutcome, type TokenSource } from '../../src/tokens/token-source.ts'
 import { openUpstream } from '../../src/upstream/open.ts'
+import { WebSocketUpstream } from '../../src/upstream/websocket-upstream.ts'
 
 /** A token source under the test's control. Tokens are called <name>-1, <name>-2, ... */
 export class FakeSource implements TokenSource {
@@ -85,6 +86,8 @@ export interface ProxyOptions {
   events?: ProxyEvents
   rewriteLinks?: boolean
   ca?: string
+  clientCertificate?: { readonly cert: string; readonly key: string }
+  egressProxy?: URL
   headersTimeout?: number
   bodyTimeout?: number
   connectTimeout?: number
@@ -179,15 +182,16 @@ function makeSetup(
   })
   const routes = config.routes.map((route): ProxyRoute => {
     const upstreamUrl = new URL(route.upstream)
-    const upstream = openUpstream({
+    const upstreamOptions = {
       origin: upstreamUrl,
-      tls: { ca: options.ca },
+      tls: { ca: options.ca, ...options.clientCertificate },
       connectTimeout: options.connectTimeout ?? 1000,
       headersTimeout: options.headersTimeout ?? 5000,
       bodyTimeout: options.bodyTimeout ?? 5000,
       allowH2: false,
-      egressProxy: undefined,
-    })
+      egressProxy: options.egressProxy,
+    }
+    const upstream = openUpstream(upstreamOptions)
     t.after(() => upstream.close())
     const names = typeof route.credential === 'string' ? [route.credential] : route.credential
     return {
@@ -196,7 +200,7 @@ function makeSetup(
       upstream,
       upstreamUrl,
       rewriteLinks: route.rewriteLinks ?? options.rewriteLinks ?? false,
-      tls: { ca: options.ca },
+      webSocketUpstream: route.websocket ? new WebSocketUpstream(upstreamOptions) : undefined,
       credentials: names.map((name) => ({
         name,
         config: config.credentials[name] as CredentialConfig,

@@ -1,150 +1,205 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { createServer as createTls } from 'node:https'
-import { createServer, type IncomingMessage, type Server } from 'node:http'
-import { createRequire } from 'node:module'
-import type { AddressInfo, Socket } from 'node:net'
-import test, { type TestContext } from 'node:test'
-import * as certs from '../helpers/certs.ts'
+import test from 'node:test'
 import { code, get, raw, startProxy, startUpstream, tokenSet, values, type ProxyOptions } from './harness.ts'
-
-interface EchoSocket {
-  on(event: 'message', listener: (data: Buffer, binary: boolean) => void): void
-  send(data: Buffer | string, options?: { binary: boolean }): void
-}
-interface EchoServer {
-  on(event: 'connection', listener: (socket: EchoSocket, request: IncomingMessage) => void): void
-  close(): void
-}
-// The plugin's own dependency; a test server needs no second copy.
-const fromPlugin = createRequire(createRequire(import.meta.url).resolve('@fastify/http-proxy'))
-const { Server: WebSocketServer } = fromPlugin('ws') as { Server: new (options: { server: Server }) => EchoServer }
-
-async function echo(
-  t: TestContext,
-  server: Server = createServer(),
-): Promise<{ port: number; seen: IncomingMessage[] }> {
-  const seen: IncomingMessage[] = []
-  const sockets = new WebSocketServer({ server })
-  sockets.on('connection', (socket, request) => {
-    seen.push(request)
-    socket.on('message', (data, binary) => socket.send(data, { binary }))
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const open = new Set<Socket>()
-  server.on('connection', (socket: Socket) => open.add(socket))
-  server.on('secureConnection', (socket: Socket) => open.add(socket))
-  t.after(() => {
-    sockets.close()
-    for (const socket of open) socket.destroy()
-    server.close()
-  })
-  return { port: (server.address() as AddressInfo).port, seen }
-}
-
-function websocketProxy(t: TestContext, upstream: string, options: Partial<ProxyOptions> = {}) {
-  return startProxy(t, {
-    routes: [{ path: '/ws/', upstream, websocket: true }],
-    credentials: { sky: { headers: { 'X-Key': 'key' } } },
-    ...options,
-  })
-}
+import {
+  closing,
+  message,
+  open,
+  refusal,
+  startRefusingServer,
+  startWebSocketServer,
+  webSocketProxy,
+} from './websockets.ts'
 
 const handshake =
   'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n'
+/** Of the key above (RFC 6455 section 1.3). */
+const accepted =
+  'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n'
 
 test('a WebSocket is carried with the token, the keys and the stripped headers of any other request', async (t) => {
-  const { port: upstreamPort, seen } = await echo(t)
-  const { port, nextRecord } = await websocketProxy(t, `http://127.0.0.1:${upstreamPort}/base/`)
+  const upstream = await startWebSocketServer(t)
+  const { port, nextRecord } = await webSocketProxy(t, `${upstream.url}/base/`, {
+    route: { headers: { 'X-Request': 'r-{uuid}' } },
+  })
   const record = nextRecord()
-  const socket = new WebSocket(`ws://127.0.0.1:${port}/ws/chat?room=1%2F2`)
-  await once(socket, 'open')
-  socket.send('hello')
-  const [message] = (await once(socket, 'message')) as [MessageEvent]
-  assert.equal(message.data, 'hello')
-  const [request] = seen
+  const { peer } = await open(t, port, '/ws/chat?room=1%2F2', { headers: { Cookie: 'a=b' } })
+  peer.send('hello')
+  assert.equal((await message(peer)).data.toString(), 'hello')
+  const [request] = upstream.seen
   assert.ok(request)
   assert.equal(request.url, '/base/chat?room=1%2F2')
   assert.deepEqual(values(request.rawHeaders, 'authorization'), ['Bearer sky-1'])
   assert.deepEqual(values(request.rawHeaders, 'x-key'), ['key'])
-  assert.deepEqual(values(request.rawHeaders, 'host'), [`127.0.0.1:${upstreamPort}`])
-  socket.close()
-  await once(socket, 'close')
-  const { status, route } = await record
-  assert.deepEqual({ status, route }, { status: 101, route: '/ws/' })
+  assert.deepEqual(values(request.rawHeaders, 'cookie'), ['a=b'])
+  assert.deepEqual(values(request.rawHeaders, 'host'), [`127.0.0.1:${upstream.port}`])
+  assert.match(values(request.rawHeaders, 'x-request').join(), /^r-[\da-f]{8}-[\da-f-]{27}$/)
+  peer.close()
+  await closing(peer)
+  const { status, route, path, ending, attempts, upstreamMs, error } = await record
+  assert.deepEqual(
+    { status, route, path, ending, attempts, error },
+    { status: 101, route: '/ws/', path: '/ws/chat', ending: 'answered', attempts: 1, error: undefined },
+  )
+  assert.ok((upstreamMs ?? -1) >= 0)
 })
+
+for (const target of [
+  '/ws/a?q=%zz&r=%',
+  '/ws//evil/x',
+  '/ws/a/./b/.../c',
+  '/ws/%zz',
+  '/ws/%252e%252e/x',
+  '/ws/?a=b?c\'"<>|',
+]) {
+  test(`the target of a WebSocket goes upstream byte by byte: ${target}`, async (t) => {
+    const upstream = await startRefusingServer(t, () => `${accepted}\r\n`)
+    const { port } = await webSocketProxy(t, upstream.url)
+    assert.equal((await raw(t, port, get(target, handshake))).status, 101)
+    assert.equal(upstream.seen[0]?.url, target.slice('/ws'.length))
+  })
+}
 
 for (const [name, headers, target, status, expected] of [
   ['a foreign page', 'Origin: https://evil.example\r\n', '/ws/', 403, 'origin_not_allowed'],
   ['a rebound name', 'Host: evil.example\r\n', '/ws/', 403, 'host_not_allowed'],
   ['a path that leaves its prefix', '', '/ws/%2e%2e/x', 400, 'bad_request'],
   ['a backslash', '', '/ws/..\\x', 400, 'bad_request'],
+  ['a body', 'Content-Length: 1\r\n', '/ws/', 400, 'bad_request'],
+  ['a subprotocol twice', 'Sec-WebSocket-Protocol: a, b, a\r\n', '/ws/', 400, 'bad_request'],
+  ['a second key', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n', '/ws/', 400, 'bad_request'],
 ] as const) {
   test(`C5: the same guard holds for WebSockets: ${name} is refused before a token is asked for`, async (t) => {
-    const { port: upstreamPort, seen } = await echo(t)
-    const { port, sources } = await websocketProxy(t, `http://127.0.0.1:${upstreamPort}`)
+    const upstream = await startWebSocketServer(t)
+    const { port, sources, records } = await webSocketProxy(t, upstream.url)
     const line = get(target, handshake + headers)
     const answer = await raw(t, port, headers.startsWith('Host') ? line.replace('Host: localhost\r\n', '') : line)
     assert.equal(answer.status, status)
     assert.equal(code(answer), expected)
-    assert.equal(seen.length, 0)
+    assert.equal(upstream.seen.length, 0)
     assert.deepEqual(sources['sky']?.asked, [])
+    while (records.length === 0) await new Promise((resolve) => setImmediate(resolve))
+    assert.deepEqual([records[0]?.status, records[0]?.errorCode], [status, expected])
   })
 }
 
+test('a listed origin may open WebSockets, and the caller secret is asked for', async (t) => {
+  const upstream = await startWebSocketServer(t)
+  const { port } = await webSocketProxy(t, upstream.url, {
+    proxy: { allowedOrigins: ['https://app.example'], callerSecret: 'open sesame' },
+  })
+  const headers = { Origin: 'https://app.example' }
+  const refused = await refusal(t, port, '/ws/', { headers })
+  assert.deepEqual([refused.status, refused.headers['bearer-sidecar-error']], [403, 'caller_secret_required'])
+  await open(t, port, '/ws/', { headers: { ...headers, 'Bearer-Sidecar-Secret': 'open sesame' } })
+  assert.equal(upstream.seen.length, 1)
+  assert.equal(upstream.seen[0]?.headers.origin, 'https://app.example')
+  assert.equal(upstream.seen[0].headers['bearer-sidecar-secret'], undefined)
+})
+
+test('a WebSocket uses the token of the subject that it names', async (t) => {
+  const upstream = await startWebSocketServer(t)
+  const { port } = await webSocketProxy(t, upstream.url, { credentials: { sky: { subjectHeader: 'X-Tenant' } } })
+  assert.equal((await refusal(t, port)).headers['bearer-sidecar-error'], 'subject_required')
+  await open(t, port, '/ws/', { headers: { 'X-Tenant': 'acme' } })
+  assert.deepEqual(
+    upstream.seen.map(({ headers }) => [headers.authorization, headers['x-tenant']]),
+    [['Bearer sky/acme-1', undefined]],
+  )
+})
+
 test('a caller cannot set, double or name away the headers of a WebSocket handshake', async (t) => {
-  const { port: upstreamPort, seen } = await echo(t)
-  const { port } = await websocketProxy(t, `http://127.0.0.1:${upstreamPort}`)
+  const upstream = await startWebSocketServer(t)
+  const { port } = await webSocketProxy(t, upstream.url)
   const request = get(
     '/ws/',
     `${handshake.replace('Connection: Upgrade', 'Connection: Upgrade, Authorization, X-Key')}Authorization: evil\r\nx_key: evil\r\nX-Forwarded-For: 1\r\nX-Own: 1\r\nx-own: 2\r\n`,
   )
   const answer = await raw(t, port, request)
   assert.equal(answer.status, 101)
-  while (seen.length === 0) await new Promise((resolve) => setImmediate(resolve))
-  const { rawHeaders } = seen[0] ?? { rawHeaders: [] }
+  const { rawHeaders } = upstream.seen[0] ?? { rawHeaders: [] }
   assert.ok(!rawHeaders.some((item) => item.includes('evil')))
   assert.deepEqual(values(rawHeaders, 'authorization'), ['Bearer sky-1'])
   assert.deepEqual(values(rawHeaders, 'x-forwarded-for'), [])
   assert.deepEqual(values(rawHeaders, 'x-own'), ['1', '2'])
+  assert.deepEqual(values(rawHeaders, 'connection'), ['Upgrade'])
 })
 
-test('the certificate of a WebSocket upstream is verified', async (t) => {
-  for (const [pair, opens] of [
-    [certs.localhost, true],
-    [certs.wrongName, false],
-    [certs.selfSigned, false],
-  ] as const) {
-    const { port: upstreamPort, seen } = await echo(t, createTls(pair))
-    const { port } = await websocketProxy(t, `https://localhost:${upstreamPort}`, { ca: certs.ca })
-    const socket = new WebSocket(`ws://127.0.0.1:${port}/ws/`)
-    await once(socket, 'open')
-    if (opens) {
-      socket.send('x')
-      await once(socket, 'message')
-      socket.close()
-    }
-    await once(socket, 'close')
-    assert.equal(seen.length, opens ? 1 : 0)
-  }
+test('the upstream chooses the subprotocol, and compression is offered to nobody', async (t) => {
+  const upstream = await startWebSocketServer(t, {
+    perMessageDeflate: true,
+    handleProtocols: (offered: Set<string>) => (offered.has('v2.chat') ? 'v2.chat' : false),
+  })
+  const { port } = await webSocketProxy(t, upstream.url)
+  const { peer } = await open(t, port, '/ws/', { protocols: ['v1.chat', 'v2.chat'], perMessageDeflate: true })
+  assert.equal(peer.protocol, 'v2.chat')
+  assert.equal(peer.extensions, '')
+  assert.equal(upstream.peers[0]?.extensions, '')
+  assert.equal(upstream.seen[0]?.headers['sec-websocket-protocol'], 'v1.chat,v2.chat')
+  // A list of which the upstream takes none: its 101 says so, and the caller judges.
+  const answer = await raw(t, port, get('/ws/', `${handshake}Sec-WebSocket-Protocol: v3.chat\r\n`))
+  assert.equal(answer.status, 101)
+  assert.doesNotMatch(answer.head, /sec-websocket-protocol/i)
+})
+
+test('fields of the upstream 101 reach the caller, those about its connection do not', async (t) => {
+  const fields =
+    'Set-Cookie: a=1\r\nSet-Cookie: b=\xe9\r\nX-Hop: 1\r\nKeep-Alive: 5\r\nAccess-Control-Allow-Origin: *\r\n'
+  const upstream = await startRefusingServer(
+    t,
+    () => `${accepted.replace('Connection: Upgrade', 'Connection: Upgrade, X-Hop')}${fields}\r\n`,
+  )
+  const { port } = await webSocketProxy(t, upstream.url)
+  const { head } = await raw(t, port, get('/ws/', handshake))
+  const lines = head.split('\r\n')
+  assert.equal(lines.filter((line) => /^(?:connection|upgrade|sec-websocket-accept):/i.test(line)).length, 3)
+  assert.deepEqual(
+    lines.filter((line) => /^(?:set-cookie|x-hop|keep-alive|access-control)/i.test(line)),
+    ['Set-Cookie: a=1', 'Set-Cookie: b=\xe9'],
+  )
 })
 
 test('a WebSocket waits for its token, and without one is refused', async (t) => {
-  const { port: upstreamPort, seen } = await echo(t)
-  const { port, sources } = await websocketProxy(t, `http://127.0.0.1:${upstreamPort}`)
+  const upstream = await startWebSocketServer(t)
+  const { port, sources } = await webSocketProxy(t, upstream.url)
   sources['sky']!.answer = () => Promise.resolve(tokenSet('fetched'))
-  const socket = new WebSocket(`ws://127.0.0.1:${port}/ws/`)
-  await once(socket, 'open')
-  socket.send('x')
-  await once(socket, 'message')
-  socket.close()
-  assert.deepEqual(values(seen[0]?.rawHeaders ?? [], 'authorization'), ['Bearer fetched'])
-  assert.deepEqual(sources['sky']?.asked, [30_000])
+  await open(t, port)
+  assert.deepEqual(values(upstream.seen[0]?.rawHeaders ?? [], 'authorization'), ['Bearer fetched'])
+  sources['sky']!.answer = () => Promise.reject(new Error('none'))
+  assert.equal((await refusal(t, port)).status, 500)
+  assert.equal(upstream.seen.length, 1)
+})
+
+test('handshakes count for the rate limit of the route, together with its requests', async (t) => {
+  const upstream = await startWebSocketServer(t)
+  const { port, nextRecord } = await webSocketProxy(t, upstream.url, {
+    route: { rateLimit: { perDay: 2, maxWait: '1s' } },
+  })
+  await open(t, port)
+  await open(t, port)
+  const record = nextRecord()
+  const refused = await refusal(t, port)
+  assert.equal(refused.status, 429)
+  assert.equal(refused.headers['bearer-sidecar-error'], 'rate_limited')
+  assert.ok(Number(refused.headers['retry-after']) > 0)
+  assert.equal(upstream.seen.length, 2)
+  assert.equal((await record).status, 429)
+  assert.equal((await raw(t, port, get('/ws/plain'))).status, 429)
+})
+
+test('a handshake waits for its turn within maxWait', async (t) => {
+  const upstream = await startWebSocketServer(t)
+  const { port } = await webSocketProxy(t, upstream.url, { route: { rateLimit: { perSecond: 1, maxWait: '5s' } } })
+  const started = performance.now()
+  await open(t, port)
+  await open(t, port)
+  assert.ok(performance.now() - started >= 990)
+  assert.equal(upstream.seen.length, 2)
 })
 
 test('plain requests and other upgrades on a WebSocket route are forwarded as ever', async (t) => {
   const upstream = await startUpstream(t)
-  const { port } = await websocketProxy(t, upstream.url)
+  const { port } = await webSocketProxy(t, upstream.url)
   assert.equal((await raw(t, port, get('/ws/x'))).status, 200)
   assert.equal((await raw(t, port, get('/ws/y', 'Connection: Upgrade\r\nUpgrade: h2c\r\n'))).status, 200)
   assert.deepEqual(
@@ -153,55 +208,24 @@ test('plain requests and other upgrades on a WebSocket route are forwarded as ev
   )
 })
 
-test('closing tells WebSockets to end, and ends those that do not', async (t) => {
-  const { port: upstreamPort } = await echo(t)
-  const { proxy, port } = await websocketProxy(t, `http://127.0.0.1:${upstreamPort}`)
-  const polite = new WebSocket(`ws://127.0.0.1:${port}/ws/`)
-  await once(polite, 'open')
-  const closed = once(polite, 'close')
-  const stubborn = await raw(t, port, get('/ws/', handshake))
-  assert.equal(stubborn.status, 101)
-  const done = proxy.close(300)
-  await closed
-  assert.equal(await done, false)
-})
-
 test('after a reload open WebSockets go on and new ones take the new route', async (t) => {
-  const { port: first, seen } = await echo(t)
-  const { port: second, seen: seenSecond } = await echo(t)
-  const options = (upstream: number): ProxyOptions => ({
-    routes: [{ path: '/ws/', upstream: `http://127.0.0.1:${upstream}`, websocket: true }],
+  const first = await startWebSocketServer(t)
+  const second = await startWebSocketServer(t)
+  const options = (upstream: string, websocket = true): ProxyOptions => ({
+    routes: [{ path: '/ws/', upstream, websocket }],
   })
-  const { proxy, port, setup } = await startProxy(t, options(first))
-  const old = new WebSocket(`ws://127.0.0.1:${port}/ws/`)
-  await once(old, 'open')
-  await proxy.use(setup(options(second)))
-  const fresh = new WebSocket(`ws://127.0.0.1:${port}/ws/`)
-  await once(fresh, 'open')
-  for (const socket of [old, fresh]) {
-    socket.send('still here')
-    await once(socket, 'message')
-    socket.close()
-    await once(socket, 'close')
+  const { proxy, port, setup } = await startProxy(t, options(first.url, false))
+  assert.equal((await refusal(t, port)).status, 426)
+  await proxy.use(setup(options(first.url)))
+  const { peer: old } = await open(t, port)
+  await proxy.use(setup(options(second.url)))
+  const { peer: fresh } = await open(t, port)
+  for (const peer of [old, fresh]) {
+    peer.send('still here')
+    await message(peer)
   }
-  assert.deepEqual([seen.length, seenSecond.length], [1, 1])
-})
-
-test('a handshake that the upstream refuses for its token renews it for the next one, and cools down when that does not help', async (t) => {
-  const upstream = createServer()
-  const tokens: (string | undefined)[] = []
-  upstream.on('upgrade', (request, socket: Socket) => {
-    tokens.push(request.headers.authorization)
-    socket.end('HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n')
-  })
-  await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve))
-  t.after(() => void upstream.close())
-  const { port, sources } = await websocketProxy(t, `http://127.0.0.1:${(upstream.address() as AddressInfo).port}/`)
-  for (let attempt = 0; attempt < 2; attempt++) {
-    const socket = new WebSocket(`ws://127.0.0.1:${port}/ws/chat`)
-    await once(socket, 'close')
-  }
-  assert.deepEqual(tokens, ['Bearer sky-1', 'Bearer sky-2'])
-  assert.deepEqual(sources['sky']?.renewals, ['always'])
-  assert.deepEqual(sources['sky'].distrusted, ['sky-2'])
+  assert.deepEqual([first.seen.length, second.seen.length], [1, 1])
+  await proxy.use(setup(options(second.url, false)))
+  old.send('and on')
+  await message(old)
 })
