@@ -8,7 +8,7 @@ import { asProxyError } from './faults.ts'
 import type { ForwardContext } from './forward-context.ts'
 import { Forwarding } from './forward.ts'
 import { Guard } from './guard.ts'
-import { AskingCaller, Handshake, handshakeRoutes } from './handshake.ts'
+import { AskingCaller, Handshake, handshakeRoutes, hasBody } from './handshake.ts'
 import { sendProblem } from './problem.ts'
 import { RequestRecord } from './request-record.ts'
 import { RouteTable, type ServedRoute } from './routes.ts'
@@ -123,6 +123,11 @@ export class Dispatcher {
     const { clock, events, ids } = this.#deps
     const record = new RequestRecord(request, ids, clock.monotonic())
     const caller = new AskingCaller(request, socket, head)
+    // Only before Node 22.21 and 24.9: an upgrade that upgrades() would have turned down is ignored here.
+    if (!isWebSocket(request) && !hasBody(request)) {
+      this.handle(request, caller.response)
+      return
+    }
     let handshake: Handshake | undefined
     this.#inFlight++
     this.#askers.add(socket)
@@ -140,7 +145,7 @@ export class Dispatcher {
     try {
       const { route, target } = admit(request, record, this.#guard, this.#routes)
       const handshakes = this.#handshakes.get(route)
-      if (handshakes === undefined) throw new ProxyError('upgrade_not_allowed')
+      if (handshakes === undefined || !isWebSocket(request)) throw new ProxyError('upgrade_not_allowed')
       handshake = new Handshake(this.#context, caller, record, handshakes, target, (opened) =>
         this.#webSockets.carry(opened),
       )

@@ -110,7 +110,8 @@ export class Handshake extends Forwarding implements WebSocketHandler {
 }
 
 /** Refused before anything is sent, so that nobody gets a 101 from the upstream which the plugin would not pass on. */
-function checkHandshake({ headers }: IncomingMessage): void {
+function checkHandshake(request: IncomingMessage): void {
+  const { headers } = request
   const problem = (detail: string) => new ProxyError('bad_request', { detail })
   if (!/^[+/0-9A-Za-z]{22}==$/.test(headers['sec-websocket-key'] ?? '')) {
     throw problem('Send one Sec-WebSocket-Key of 16 bytes in base64.')
@@ -120,9 +121,12 @@ function checkHandshake({ headers }: IncomingMessage): void {
   if (new Set(protocols).size < protocols.length || protocols.some((protocol) => !token.test(protocol))) {
     throw problem('Send every subprotocol once, as a token.')
   }
-  if (Number(headers['content-length'] ?? 0) > 0 || headers['transfer-encoding'] !== undefined) {
-    throw problem('A WebSocket handshake has no body.')
-  }
+  if (hasBody(request)) throw problem('A WebSocket handshake has no body.')
+}
+
+/** Node does not read the body of a request that it took for an upgrade. */
+export function hasBody({ headers }: IncomingMessage): boolean {
+  return Number(headers['content-length'] ?? 0) > 0 || headers['transfer-encoding'] !== undefined
 }
 
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/

@@ -59,7 +59,10 @@ export async function createProxy(deps: ProxyDeps): Promise<ProxyServer> {
     async use(setup) {
       await dispatcher.use(setup)
       timeouts = setup.proxy.timeouts
-      for (const server of servers) server.headersTimeout = timeouts.requestHeaders
+      for (const server of servers) {
+        server.headersTimeout = timeouts.requestHeaders
+        takeUpgrades(server, dispatcher)
+      }
     },
     get addresses() {
       return addresses
@@ -138,12 +141,7 @@ function httpServer({ ids, events }: ProxyDeps, dispatcher: Dispatcher, handler:
   server.on('clientError', (error: Error, socket: Socket) =>
     answerMalformed(error, socket, ids, (problem) => events.onMalformed?.(problem)),
   )
-  // Before Node 22.21 and 24.9 a listener gets every upgrade, h2c included, so there it is only set where a route needs it.
-  if ('shouldUpgradeCallback' in server || dispatcher.carriesWebSockets) {
-    server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
-      dispatcher.upgrade(request, socket, head)
-    })
-  }
+  takeUpgrades(server, dispatcher)
   // A tunnel would lead past every rule; whoever asks for one is no caller of ours.
   server.on('connect', (_request: IncomingMessage, socket: Socket) => {
     const problem = new ProxyError('method_not_allowed')
@@ -154,6 +152,15 @@ function httpServer({ ids, events }: ProxyDeps, dispatcher: Dispatcher, handler:
     socket.destroySoon()
   })
   return server
+}
+
+/** Before Node 22.21 and 24.9 a listener gets every upgrade, h2c included, so there it is only set when a route needs it. */
+function takeUpgrades(server: Server, dispatcher: Dispatcher): void {
+  if (server.listenerCount('upgrade') > 0) return
+  if (!('shouldUpgradeCallback' in server) && !dispatcher.carriesWebSockets) return
+  server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    dispatcher.upgrade(request, socket, head)
+  })
 }
 
 function closeServer(server: Server): Promise<void> {

@@ -39,6 +39,8 @@ interface Link extends OpenedWebSocket {
 const link = Symbol('link')
 type LinkedRequest = IncomingMessage & { [link]?: Link }
 
+/** Milliseconds of silence before TCP probes a caller. */
+const keepAliveDelay = 30_000
 /** Bytes on their way to one side above which the other side is not read. */
 const maxBuffered = 1024 * 1024
 /** RFC 6455 section 7.4: the server goes away; the close frame had none; the connection ended without any. */
@@ -79,6 +81,8 @@ export class WebSockets {
     }
     caller.once('close', forget)
     upstream.once('close', forget)
+    // A caller whose machine vanished is noticed.
+    caller.setKeepAlive(true, keepAliveDelay)
     // Field values are one byte per character; the library would write them as UTF-8.
     caller.setDefaultEncoding('latin1')
     this.#app?.server.emit('upgrade', request, caller, early)
