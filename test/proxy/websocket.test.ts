@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { code, get, raw, startProxy, startUpstream, tokenSet, values, type ProxyOptions } from './harness.ts'
+import { code, dial, get, raw, startProxy, startUpstream, tokenSet, values, type ProxyOptions } from './harness.ts'
 import {
   closing,
   message,
@@ -206,6 +206,27 @@ test('plain requests and other upgrades on a WebSocket route are forwarded as ev
     upstream.seen.map(({ target }) => target),
     ['/x', '/y'],
   )
+})
+
+test('a handshake may follow a request on its connection, but not overtake it', async (t) => {
+  const { promise: go, resolve: answer } = Promise.withResolvers<undefined>()
+  const upstream = await startUpstream(t, (request, response) => {
+    if (request.url === '/slow') void go.then(() => response.end())
+    else response.end()
+  })
+  const handshakes: (string | undefined)[] = []
+  upstream.server.on('upgrade', (request, socket) => {
+    handshakes.push(request.url)
+    socket.write(`${accepted}\r\n`)
+  })
+  const { port } = await webSocketProxy(t, upstream.url)
+  const patient = dial(t, port).write(get('/ws/fast'))
+  assert.equal((await patient.answer()).status, 200)
+  assert.equal((await patient.write(get('/ws/then', handshake)).answer()).status, 101)
+  const hasty = dial(t, port).write(get('/ws/slow') + get('/ws/too-early', handshake))
+  assert.equal(await hasty.untilClosed(), '')
+  answer(undefined)
+  assert.deepEqual(handshakes, ['/then'])
 })
 
 test('after a reload open WebSockets go on and new ones take the new route', async (t) => {
