@@ -2,6 +2,7 @@ import type { Writable } from 'node:stream'
 import pino, { type Logger } from 'pino'
 import type { Config } from './config/schema.ts'
 import { describeError } from './errors.ts'
+import { LineBuffer } from './line-buffer.ts'
 
 export type { Logger } from 'pino'
 
@@ -25,7 +26,7 @@ export async function openLog(config: Config['log'], terminal: boolean): Promise
     {
       level: config.level,
       base: null,
-      timestamp: pino.stdTimeFunctions.isoTime,
+      timestamp: timeField(),
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: secretFields.flatMap((name) => [name, `*.${name}`]), censor: '[redacted]' },
       serializers: { err: describeError, error: describeError },
@@ -38,8 +39,22 @@ export async function openLog(config: Config['log'], terminal: boolean): Promise
   return { logger, flush }
 }
 
-/** Lines are gathered for at most 100 ms: one write for many requests. */
-const jsonStream = () => pino.destination({ fd: 1, sync: false, minLength: 8192, periodicFlush: 100 })
+const jsonStream = () => new LineBuffer(pino.destination({ fd: 1, sync: false, maxWrite: 64 * 1024 }))
+
+/** The field `time`, ISO 8601 in UTC. All but the milliseconds is written once a second: Date.toISOString() took a sixth of a whole line's time. */
+function timeField(): () => string {
+  let second = NaN
+  let upToSecond = ''
+  return () => {
+    const now = Date.now()
+    const milliseconds = now % 1000
+    if (now - milliseconds !== second) {
+      second = now - milliseconds
+      upToSecond = `,"time":"${new Date(second).toISOString().slice(0, -4)}`
+    }
+    return `${upToSecond}${String(milliseconds).padStart(3, '0')}Z"`
+  }
+}
 
 async function prettyStream(colorize: boolean): Promise<Writable> {
   const { default: pretty } = await import('pino-pretty')

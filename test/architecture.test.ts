@@ -42,7 +42,8 @@ const rules: Readonly<Record<string, Rule>> = {
   builtins: { runs: [] },
   durations: { runs: [] },
   http: { runs: ['errors'] },
-  logger: { runs: ['errors'], types: ['config'] },
+  'line-buffer': { runs: [] },
+  logger: { runs: ['errors', 'line-buffer'], types: ['config'] },
   // Carries bytes for anyone: knows nothing of tokens, routes or our own errors.
   upstream: { runs: ['clock'] },
   config: { runs: [...shared, 'providers'] },

@@ -183,3 +183,14 @@ test('what a request does not need is not loaded at the start, nor by the first 
     [],
   )
 })
+
+test('a fault of our own at the start is told and ends with 1', async (t) => {
+  const stage = await skyStage(t)
+  writeConfig(stage, { log: { format: 'auto' } })
+  const fault = "process.stdout.isTTY = true; process.stdout.hasColors = () => { throw new Error('out of order') }"
+  const sidecar = new Command(t, stage.directory, ['start'], {
+    NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(fault)}`,
+  })
+  assert.equal(await sidecar.exit, 1)
+  assert.match(sidecar.output, /internal error, please report this\nError: out of order\n/)
+})
