@@ -1,4 +1,4 @@
-import { growYoungGeneration } from './young-generation.ts'
+import { collectFrugally } from './collector.ts'
 import { Command, CommanderError, Option } from 'commander'
 import type { CommandEntry } from './completion.ts'
 import type { Io } from './io.ts'
@@ -45,7 +45,7 @@ function buildProgram(io: Io, done: (code: number) => void): Command {
     .option('--admin-listen <address>', 'admin address')
     .addHelpText('after', '\nExample: bearer-sidecar start --config bearer-sidecar.yaml --listen 127.0.0.1:8080')
     .action(async (options: object) => {
-      growYoungGeneration(1)
+      collectFrugally()
       const { start } = await import('./start.ts')
       const { takeSignals } = await import('./signals.ts')
       done(await start(globals(options), io, takeSignals()))

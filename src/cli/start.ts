@@ -8,7 +8,7 @@ import { ListenError } from '../http/listen.ts'
 import { openLog, type Logger } from '../logger.ts'
 import { StoreError } from '../stores/token-store.ts'
 import { FileWatcher } from './watch-files.ts'
-import { growYoungGeneration } from './young-generation.ts'
+import { growYoungGeneration } from './collector.ts'
 import type { Io } from './io.ts'
 import type { Signals } from './signals.ts'
 import { version } from './version.ts'
@@ -44,7 +44,7 @@ export async function start(options: StartOptions, io: Io, signals: Signals): Pr
       announce(logger, await app.start(), loaded)
       // Whoever waits for these lines should not wait for the log's buffer too.
       output.flush()
-      growYoungGeneration(2)
+      growYoungGeneration()
     } catch (error) {
       await app.stop(0)
       throw error
