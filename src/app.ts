@@ -6,6 +6,7 @@ import { adminInfo, report, type AppState, type Listening } from './app-state.ts
 import { callbackUrl } from './callback-url.ts'
 import type { Clock } from './clock.ts'
 import type { Config } from './config/schema.ts'
+import { egressRules } from './http/egress-rules.ts'
 import type { Logger } from './logger.ts'
 import { Notifier } from './notifier.ts'
 import { proxySetup } from './proxy-routes.ts'
@@ -16,13 +17,14 @@ import { tokenEvents } from './token-events.ts'
 import { CredentialService } from './tokens/credential-service.ts'
 import { TokenSources } from './tokens/token-sources.ts'
 import { requestSpans } from './tracing.ts'
+import { askThrough } from './upstream/whole-answer.ts'
 import { Upstreams } from './upstreams.ts'
 
 export interface AppDeps {
   readonly clock: Clock
   readonly logger: Logger
   readonly version: string
-  /** Where the kubernetes store finds its API server. */
+  /** Where the kubernetes store finds its API server, and which egress proxies there are. */
   readonly env: Readonly<Record<string, string | undefined>>
 }
 
@@ -81,7 +83,9 @@ export class App {
       log: (level, message, fields) => logger[level](fields ?? {}, message),
     })
     const notifier = new Notifier(config.notify.webhook, clock, logger)
-    const upstreams = new Upstreams()
+    const egress = egressRules(deps.env)
+    askThrough(egress)
+    const upstreams = new Upstreams(egress)
     // The metrics are made before the sources that they read, and read them only when they are asked.
     let list: CredentialService['list'] = () => []
     const metrics =

@@ -1,9 +1,11 @@
 import { systemClock, type Clock } from './clock.ts'
 import type { Config } from './config/schema.ts'
+import { egressRules } from './http/egress-rules.ts'
 import { openStore } from './stores/open.ts'
 import { CredentialService } from './tokens/credential-service.ts'
 import type { TokenEvents } from './tokens/token-events.ts'
 import { TokenSources } from './tokens/token-sources.ts'
+import { askThrough } from './upstream/whole-answer.ts'
 
 export interface DirectCredentials {
   readonly credentials: CredentialService
@@ -13,7 +15,7 @@ export interface DirectCredentials {
   close(): Promise<string[]>
 }
 
-/** Where the kubernetes store finds its API server. */
+/** Where the kubernetes store finds its API server, and which egress proxies there are. */
 type Environment = Readonly<Record<string, string | undefined>>
 
 /** A command has an answer of its own for what happens; nothing is told twice. */
@@ -31,6 +33,7 @@ export async function openDirectCredentials(
   callbackUrl: () => string,
   env: Environment,
 ): Promise<DirectCredentials> {
+  askThrough(egressRules(env))
   const store = await openStore(config.store, { clock, env })
   const sources = new TokenSources(config, { store, clock, random: Math.random, events: quiet })
   return {

@@ -1,7 +1,7 @@
 import type { Config, RouteConfig } from './config/schema.ts'
 import type { ProxySetup } from './proxy/setup.ts'
 import type { TokenSources } from './tokens/token-sources.ts'
-import { webSocketUpstream, type Upstreams } from './upstreams.ts'
+import type { Upstreams } from './upstreams.ts'
 
 /** The routes of the config with everything open that they need. */
 export function proxySetup(config: Config, sources: TokenSources, upstreams: Upstreams): ProxySetup {
@@ -24,7 +24,7 @@ export function proxySetup(config: Config, sources: TokenSources, upstreams: Ups
         credentials,
         // The presets' default was laid under it when the config was loaded.
         rewriteLinks: route.rewriteLinks ?? false,
-        webSocketUpstream: route.websocket ? webSocketUpstream(route, config.proxy.timeouts) : undefined,
+        webSocketUpstream: route.websocket ? upstreams.webSocket(route, config.proxy.timeouts) : undefined,
       },
     ]
   })

@@ -11,6 +11,7 @@ import { applyPreset } from './preset-fields.ts'
 import { ConfigError, Findings, type Place, type Problem } from './problems.ts'
 import { configSchema, type Config } from './schema.ts'
 import { Sources } from './sources.ts'
+import { proxyVariableFaults } from './validate-egress.ts'
 import { validate, type Presets } from './validate.ts'
 import { YamlSource } from './yaml-source.ts'
 
@@ -77,6 +78,9 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   for (const finding of decoded.findings) findings.addUnlessTold(finding)
   const config = complete(decoded.config, presets, files, sources)
   findings.addConsequences(validate(config, presets))
+  for (const { variable, message } of proxyVariableFaults(config, options.env)) {
+    findings.addAt(nowhere(`$${variable}`), message)
+  }
 
   const problems = findings.list('problem')
   const warnings = findings.list('warning')

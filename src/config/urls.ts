@@ -1,15 +1,4 @@
-import { BlockList, isIPv6 } from 'node:net'
-
-const loopback = new BlockList()
-loopback.addSubnet('127.0.0.0', 8)
-loopback.addAddress('::1', 'ipv6')
-
-/** localhost, *.localhost (RFC 6761 section 6.3), 127.0.0.0/8 and ::1; brackets may be there. */
-export function isLoopback(host: string): boolean {
-  const name = host.toLowerCase().replace(/^\[(.*)\]$/, '$1')
-  if (name === 'localhost' || name.endsWith('.localhost')) return true
-  return /^[\d.]+$/.test(name) || isIPv6(name) ? loopback.check(name, isIPv6(name) ? 'ipv6' : 'ipv4') : false
-}
+import { isLoopback } from '../http/loopback.ts'
 
 /**
  * What is wrong with the URL of a place that gets secrets; undefined when nothing is. Only https keeps them secret, except on this machine

@@ -1,8 +1,8 @@
 import { parseListenAddress, type ListenAddress } from '../http/listen.ts'
+import { isLoopback } from '../http/loopback.ts'
 import type { Path } from './path.ts'
 import type { Finding } from './problems.ts'
 import type { Config } from './schema.ts'
-import { isLoopback } from './urls.ts'
 
 interface Listener {
   readonly path: Path

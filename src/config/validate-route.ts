@@ -1,9 +1,9 @@
+import { isLoopback } from '../http/loopback.ts'
 import type { Provider } from '../providers/provider.ts'
 import { forbiddenHeader, sameHeader } from './injected-headers.ts'
 import type { Finding } from './problems.ts'
 import type { Config, CredentialConfig, RouteConfig } from './schema.ts'
 import { didYouMean } from './suggest.ts'
-import { isLoopback } from './urls.ts'
 import { tlsFindings } from './validate-tls.ts'
 
 /** What the routes need, each alone and beside the others. */

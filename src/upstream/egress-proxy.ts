@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net'
-import { getProxyForUrl } from 'proxy-from-env'
 import type { ConnectAttempt } from './connect-attempt.ts'
 import { headFault, incomplete, readHead } from './http1-head.ts'
 import { maxHead } from './http1-parser.ts'
@@ -12,6 +11,16 @@ export interface Endpoint {
   /** A name or address, IPv6 without brackets. */
   readonly host: string
   readonly port: number
+}
+
+/** The proxy answered CONNECT with something else than a tunnel. */
+export class TunnelRefusal extends ConnectError {
+  readonly status: number
+
+  constructor(status: number) {
+    super('unreachable', `egress proxy: no tunnel, status ${status}`)
+    this.status = status
+  }
 }
 
 export interface EgressProxy extends Endpoint {
@@ -30,12 +39,6 @@ export function egressProxy(url: URL): EgressProxy {
   if (username === '' && password === '') return { ...endpoint(url), authorization: undefined }
   const pair = `${decoded(username)}:${decoded(password)}`
   return { ...endpoint(url), authorization: `Basic ${Buffer.from(pair).toString('base64')}` }
-}
-
-/** What HTTPS_PROXY, HTTP_PROXY and NO_PROXY say about an origin, as curl reads them. */
-export function environmentProxy(origin: string): URL | undefined {
-  const url = getProxyForUrl(origin)
-  return url === '' ? undefined : new URL(url)
 }
 
 /** A percent sign that escapes nothing stands for itself. */
@@ -66,9 +69,7 @@ export function openTunnel(
     status = head.status
     return head.end
   }
-  const refuse = (reason: string, fault: 'protocol' | 'unreachable') => {
-    attempt.fail(new ConnectError(fault, `egress proxy: ${reason}`))
-  }
+  const refuse = (reason: string) => attempt.fail(new ConnectError('protocol', `egress proxy: ${reason}`))
   const onData = (chunk: Buffer) => {
     let at = 0
     status = 0
@@ -78,14 +79,14 @@ export function openTunnel(
       at = section.take(chunk, at, chunk.length, scan)
       if (at === incomplete) return
       if (at < 0) {
-        refuse(at === sectionTooLarge ? 'head over 64 KiB' : headFault(at), 'protocol')
+        refuse(at === sectionTooLarge ? 'head over 64 KiB' : headFault(at))
         return
       }
     }
     socket.off('data', onData).pause()
-    if (status > 299) refuse(`no tunnel, status ${status}`, 'unreachable')
+    if (status > 299) attempt.fail(new TunnelRefusal(status))
     // The origin waits for our ClientHello: whatever comes before it was not sent by the origin.
-    else if (at < chunk.length) refuse('bytes before the TLS handshake', 'protocol')
+    else if (at < chunk.length) refuse('bytes before the TLS handshake')
     else open()
   }
   const credentials = proxy.authorization === undefined ? '' : `Proxy-Authorization: ${proxy.authorization}\r\n`

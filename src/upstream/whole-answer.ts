@@ -1,4 +1,3 @@
-import { environmentProxy } from './egress-proxy.ts'
 import { openUpstream } from './open.ts'
 import { UpstreamError, type Exchange, type UpstreamHead, type UpstreamOptions } from './upstream.ts'
 
@@ -8,10 +7,14 @@ export interface Question {
   readonly method: string
   /** Without Host. */
   readonly headers: Readonly<Record<string, string>>
-  readonly body: string
+  readonly body: string | undefined
   readonly tls: UpstreamOptions['tls']
   /** Milliseconds for everything: name, connection, request and the whole answer. */
   readonly timeout: number
+  /** Milliseconds for name and connection alone, where they have less. */
+  readonly connectTimeout?: number
+  /** Offer HTTP/2 too. */
+  readonly allowH2?: boolean
   /** Bytes of an answer's body that are read. */
   readonly limit: number
 }
@@ -25,24 +28,40 @@ export interface WholeAnswer {
   readonly tooLarge: boolean
 }
 
+/** The egress proxy that leads to an origin; undefined = none. */
+type Egress = (origin: URL) => { readonly proxy: URL } | undefined
+
+let egress: Egress = () => undefined
+
+/** Every question from now on takes these ways. Said at the start: the environment is the process's, and who asks knows nothing of it. */
+export function askThrough(ways: Egress): void {
+  egress = ways
+}
+
 /**
  * One request on a connection of its own, and its answer read whole. On a kept connection the other side may have hung up unseen, and then nobody could
- * tell whether the request was heard. HTTPS_PROXY, HTTP_PROXY and NO_PROXY are honoured. Rejects with UpstreamError; it is a ConnectError when no byte of the request has left. Rejects with TypeError, with
+ * tell whether the request was heard. Rejects with UpstreamError; it is a ConnectError when no byte of the request has left. Rejects with TypeError, with
  * nothing sent either, for a request that is no well-formed message.
  */
-export async function ask({ url, method, headers, body, tls, timeout, limit }: Question): Promise<WholeAnswer> {
+export async function ask(question: Question): Promise<WholeAnswer> {
+  const { url, method, headers, body, tls, timeout, limit } = question
   const { origin, host, pathname, search } = new URL(url)
   const upstream = openUpstream({
     origin: new URL(origin),
     tls,
-    connectTimeout: timeout,
+    connectTimeout: question.connectTimeout ?? timeout,
     headersTimeout: timeout,
     bodyTimeout: timeout,
-    allowH2: false,
-    egressProxy: environmentProxy(origin),
+    allowH2: question.allowH2 ?? false,
+    egressProxy: egress(new URL(origin))?.proxy,
   })
   const fields = ['Host', host, ...Object.entries(headers).flat()]
-  const request = { method, target: pathname + search, headers: fields, body: Buffer.from(body) }
+  const request = {
+    method,
+    target: pathname + search,
+    headers: fields,
+    body: body === undefined ? body : Buffer.from(body),
+  }
   let timer: NodeJS.Timeout | undefined
   try {
     return await new Promise<WholeAnswer>((resolve, reject) => {
