@@ -27,7 +27,7 @@ const blockedWait = 1_000
 /** Lets one refresh run at a time, and knows what went wrong lately and how long to wait before the next try. */
 export class Refresher {
   readonly #deps: RefresherDeps
-  #flight: Promise<void> | undefined
+  #flight: { readonly reason: RefreshReason; readonly done: Promise<void> } | undefined
   #trouble: Trouble | undefined
   #failed: RefreshRecord[] = []
   #failures = 0
@@ -37,8 +37,9 @@ export class Refresher {
     this.#deps = deps
   }
 
-  get running(): boolean {
-    return this.#flight !== undefined
+  /** Why the refresh that runs was begun; undefined while none runs. */
+  get running(): RefreshReason | undefined {
+    return this.#flight?.reason
   }
 
   get trouble(): Trouble | undefined {
@@ -67,10 +68,11 @@ export class Refresher {
    * only `manual` passes.
    */
   run(reason: RefreshReason, rotate: () => Promise<RotationResult>): Promise<void> {
-    if (this.#flight !== undefined) return this.#flight
+    if (this.#flight !== undefined) return this.#flight.done
     if (reason !== 'manual' && (this.#trouble?.fatal === true || this.wait > 0)) return Promise.reject(this.refusal())
-    this.#flight = this.#fly(reason, rotate).finally(() => (this.#flight = undefined))
-    return this.#flight
+    const done = this.#fly(reason, rotate).finally(() => (this.#flight = undefined))
+    this.#flight = { reason, done }
+    return done
   }
 
   /** Forgets what went wrong: there is another grant, or there are other settings. */

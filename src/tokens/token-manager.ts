@@ -175,15 +175,32 @@ export class TokenManager implements TokenSource {
   }
 
   async #renewNow(rejected: TokenSet, when: RenewWhen): Promise<TokenSet> {
-    const { current, refresher } = this.#kept
     // A refresh that runs costs nothing more, so it serves everyone whose token was rejected meanwhile.
-    const why = refresher.running ? undefined : this.#limit.declines(rejected, when)
-    if (why !== undefined) throw new RenewalDeclined(why)
-    this.#limit.use(rejected)
-    const good = (set: TokenSet) => set.accessToken !== rejected.accessToken && current.isLive(set)
+    const { running } = this.#kept.refresher
+    let renewed = await this.#refreshRejected(rejected, when)
+    // One that ran for another reason began before the rejection, and may have found the rejected token good.
+    if (running !== undefined && running !== 'rejected' && renewed.accessToken === rejected.accessToken)
+      renewed = await this.#refreshRejected(rejected, when)
+    if (renewed.accessToken !== rejected.accessToken) return renewed
+    // Asking again would give it once more.
+    this.distrust(renewed)
+    throw new RenewalDeclined('refresh-failed')
+  }
+
+  /** Joins the refresh that runs; begins one only where the limit allows it. Rejects with RenewalDeclined. */
+  async #refreshRejected(rejected: TokenSet, when: RenewWhen): Promise<TokenSet> {
+    const { current, refresher } = this.#kept
+    if (refresher.running === undefined) {
+      const why = this.#limit.declines(rejected, when)
+      if (why !== undefined) throw new RenewalDeclined(why)
+      this.#limit.use(rejected)
+    }
+    const { accessToken } = rejected
+    const known = current.set?.issuedAt ?? 0
+    // Also the same token, where a colleague asked for another one since: the provider has none to give.
+    const good = (set: TokenSet) => current.isLive(set) && (set.accessToken !== accessToken || set.issuedAt > known)
     try {
-      const renewed = await this.#refresh('rejected', good)
-      return renewed.accessToken === rejected.accessToken ? await this.#refresh('rejected', good) : renewed
+      return await this.#refresh('rejected', good)
     } catch (error) {
       throw new RenewalDeclined('refresh-failed', error)
     }

@@ -54,6 +54,38 @@ describe('renew() after an upstream rejected a token', () => {
     assert.equal(world.server.calls, 1)
   })
 
+  it('K11: makes one refresh when the provider gives the same token again, then cools down', async (t) => {
+    const world = await World.create(t)
+    const manager = await world.ready({ refresh: { cooldown: '60s' } })
+    const rejected = await manager.token()
+    world.server.failNext(...Array.from({ length: 5 }, () => ({ change: { access_token: rejected.accessToken } })))
+    const first = await Promise.all(Array.from({ length: 60 }, () => declined(manager, rejected)))
+    assert.deepEqual([[...new Set(first)], world.server.calls], [['refresh-failed'], 1])
+    await world.clock.advance(59_999)
+    const second = await Promise.all(Array.from({ length: 60 }, () => declined(manager, rejected)))
+    assert.deepEqual([[...new Set(second)], world.server.calls], [['cooldown'], 1])
+    await world.clock.advance(1)
+    assert.equal(await declined(manager, rejected), 'refresh-failed')
+    assert.equal(world.server.calls, 2)
+    assert.deepEqual(world.server.reused, [])
+  })
+
+  it('makes one refresh more when the one it joined began for another reason and gave the same token', async (t) => {
+    const world = await World.create(t)
+    const manager = await world.ready()
+    const rejected = await manager.token()
+    world.server.failNext({ change: { access_token: rejected.accessToken } })
+    const release = world.server.hold()
+    const manual = manager.refresh()
+    await world.until(() => world.server.calls === 1)
+    const joined = Array.from({ length: 60 }, () => declined(manager, rejected))
+    await world.clock.advance(1_000)
+    release()
+    assert.equal((await manual).accessToken, rejected.accessToken)
+    assert.deepEqual([...new Set(await Promise.all(joined))], ['got access-5'])
+    assert.equal(world.server.calls, 2)
+  })
+
   it('declines while the token endpoint fails, and does not press it', async (t) => {
     const world = await World.create(t)
     const manager = await world.ready()

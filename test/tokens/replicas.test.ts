@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
 import type { TokenManager } from '../../src/tokens/token-manager.ts'
+import type { RenewalDeclined } from '../../src/tokens/token-source.ts'
 import { settle } from '../helpers/clock.ts'
 import { hour, sky, World } from './fixture.ts'
 
@@ -44,6 +45,30 @@ describe('replicas that share a store and a grant', () => {
     assert.ok(served.size >= 30, `${served.size} tokens were served`)
     assert.ok(world.server.calls <= 200, `${world.server.calls} refreshes`)
     assert.deepEqual([...new Set(world.events.refreshes.map(({ outcome }) => outcome))], ['success'])
+  })
+
+  it('K11: make one refresh between them when the provider gives the rejected token again', async (t) => {
+    const { world, replicas } = await start(t, 2)
+    const rejected = await Promise.all(replicas.map(async (replica) => replica.token()))
+    const [same] = rejected
+    const calls = world.server.calls
+    world.server.failNext(...Array.from({ length: 5 }, () => ({ change: { access_token: same?.accessToken } })))
+    await world.clock.advance(1000)
+    const renew = () =>
+      Promise.allSettled(
+        replicas.flatMap((replica, index) =>
+          Array.from({ length: 15 }, async () => replica.renew(rejected[index]!, 'always')),
+        ),
+      )
+    const why = (results: PromiseSettledResult<unknown>[]) => [
+      ...new Set(
+        results.map((result) => (result.status === 'rejected' ? (result.reason as RenewalDeclined).why : 'renewed')),
+      ),
+    ]
+    assert.deepEqual(why(await world.waitFor(renew())), ['refresh-failed'])
+    assert.equal(world.server.calls, calls + 1)
+    assert.deepEqual(why(await renew()), ['cooldown'])
+    assert.equal(world.server.calls, calls + 1)
   })
 
   it('make one refresh between them when a token is rejected everywhere at once', async (t) => {
