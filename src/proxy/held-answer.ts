@@ -2,16 +2,16 @@ import type { Transform } from 'node:stream'
 import zlib from 'node:zlib'
 import { judgedBytes } from '../tokens/rejection.ts'
 import type { UpstreamError, UpstreamHead } from '../upstream/upstream.ts'
+import { Pieces } from './pieces.ts'
 
 /** An answer that may mean "this token is no good": kept back until that is decided, so that it can still pass as it came. */
 export class HeldAnswer {
   readonly head: UpstreamHead
-  readonly chunks: Buffer[] = []
   /** The last byte is here. */
   ended = false
   /** The connection broke in the middle of the body. */
   broken: UpstreamError | undefined = undefined
-  #size = 0
+  readonly #pieces = new Pieces()
 
   constructor(head: UpstreamHead) {
     this.head = head
@@ -19,13 +19,16 @@ export class HeldAnswer {
 
   /** False when no more should be read for now. */
   add(chunk: Buffer): boolean {
-    this.chunks.push(chunk)
-    this.#size += chunk.length
+    this.#pieces.add(chunk)
     return !this.full
   }
 
   get full(): boolean {
-    return this.#size >= judgedBytes
+    return this.#pieces.size >= judgedBytes
+  }
+
+  get chunks(): readonly Buffer[] {
+    return this.#pieces.blocks()
   }
 
   /** The first 64 KiB of the body as the upstream's program wrote it, with a single content coding taken off. */

@@ -1,9 +1,13 @@
 import type { IncomingMessage } from 'node:http'
+import { isLarge, joined, Pieces } from './pieces.ts'
 
 export interface BodyListener {
   onBodyChunk(chunk: Buffer): void
   onBodyEnd(): void
 }
+
+/** Bytes after which small chunks do not wait for the end of the turn, so that a slow upstream is noticed. */
+const mostGathered = 64 * 1024
 
 /**
  * The caller's body on its way: handed on piece by piece, and kept beside that while it is small enough to be sent a second time.
@@ -13,36 +17,57 @@ export class CallerBody {
   readonly length: number | undefined
   readonly #request: IncomingMessage
   readonly #limit: number
-  #kept: Buffer[] | undefined
+  #listener: BodyListener | undefined
+  #kept: Pieces | undefined
+  /** Small chunks of this turn of the event loop. */
+  #gathered: Pieces | undefined
   #size = 0
   #complete = false
-  #started = false
 
   /** `limit`: the largest body in bytes that is kept. */
   constructor(request: IncomingMessage, length: number | undefined, limit: number) {
     this.#request = request
     this.#limit = limit
     this.length = length
-    this.#kept = length !== undefined && length > limit ? undefined : []
+    this.#kept = length !== undefined && length > limit ? undefined : new Pieces()
   }
 
   /** Nothing is read before: a body that is not wanted stays with the caller (Expect: 100-continue). */
   start(listener: BodyListener): void {
-    this.#started = true
+    this.#listener = listener
     this.#request.on('data', (chunk: Buffer) => {
+      const first = this.#size === 0
       this.#size += chunk.length
       if (this.#size > this.#limit) this.#kept = undefined
-      else this.#kept?.push(chunk)
-      listener.onBodyChunk(chunk)
+      if (first || this.length !== undefined || (isLarge(chunk) && !this.#gathered?.size)) this.#handOn(chunk)
+      else this.#gather(chunk)
     })
     this.#request.on('end', () => {
+      this.handOnGathered()
       this.#complete = true
       listener.onBodyEnd()
     })
   }
 
+  /** One packet may hold thousands of chunks, and Node hands out each alone: what comes in one turn of the event loop goes on together at its end. */
+  #gather(chunk: Buffer): void {
+    this.#gathered ??= new Pieces()
+    if (this.#gathered.size === 0) setImmediate(handOnGathered, this)
+    this.#gathered.add(chunk)
+    if (this.#gathered.size >= mostGathered) this.handOnGathered()
+  }
+
+  handOnGathered(): void {
+    for (const piece of this.#gathered?.take() ?? []) this.#handOn(piece)
+  }
+
+  #handOn(piece: Buffer): void {
+    this.#kept?.add(piece)
+    this.#listener?.onBodyChunk(piece)
+  }
+
   get started(): boolean {
-    return this.#started
+    return this.#listener !== undefined
   }
 
   /** The last byte has been read. */
@@ -66,8 +91,7 @@ export class CallerBody {
 
   /** Everything read so far. */
   bytes(): Buffer {
-    const [only] = this.#kept ?? []
-    return this.#kept?.length === 1 && only !== undefined ? only : Buffer.concat(this.#kept ?? [])
+    return joined(this.#kept?.blocks() ?? [])
   }
 
   forget(): void {
@@ -81,6 +105,10 @@ export class CallerBody {
   resume(): void {
     this.#request.resume()
   }
+}
+
+function handOnGathered(body: CallerBody): void {
+  body.handOnGathered()
 }
 
 /** The body that the request announces (RFC 9112 section 6.3); an announced empty one is a body too. */

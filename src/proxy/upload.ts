@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts'
 import type { Exchange, UpstreamBody } from '../upstream/upstream.ts'
+import { joined } from './pieces.ts'
 import type { BodyListener, CallerBody } from './replay-body.ts'
 
 export interface UploadOwner {
@@ -117,9 +118,8 @@ export class Upload implements BodyListener {
 
   /** A sized body stays sized and a chunked one chunked: some servers treat them differently. */
   #sendWhole(pieces: readonly Buffer[]): void {
-    const [only] = pieces
     if (this.body.length !== undefined) {
-      this.#owner.send(pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces))
+      this.#owner.send(joined(pieces))
       return
     }
     const exchange = this.#owner.send({ length: undefined })
