@@ -71,6 +71,7 @@ export class Forwarding implements UpstreamHandler, UploadOwner, RetryOwner, Wai
   /** The answer is out or the caller's connection is gone: whatever still runs for it is given up. */
   close(): void {
     this.#over = true
+    this.#retry?.abandon()
     this.#exchange?.abort()
     this.#exchange = undefined
     this.upload?.detach()
@@ -187,8 +188,8 @@ export class Forwarding implements UpstreamHandler, UploadOwner, RetryOwner, Wai
 
   onError(error: UpstreamError): void {
     this.#exchange = undefined
-    const held = this.#retry?.held
-    if (held === undefined || this.#retry?.onError(held, error) === false) this.fail(upstreamProblem(error))
+    if (this.#retry?.held === undefined) this.fail(upstreamProblem(error))
+    else this.#retry.onError(this.#retry.held, error)
   }
 
   /** The upstream takes more of the upload. */
@@ -216,6 +217,7 @@ export class Forwarding implements UpstreamHandler, UploadOwner, RetryOwner, Wai
   onTick(): void {
     this.upload?.onTick(this.context.uploadLimits)
     this.#answer.onTick()
+    this.#retry?.onTick()
   }
 
   deliver(held: HeldAnswer, obstacle?: ReplayObstacle): void {
@@ -223,7 +225,9 @@ export class Forwarding implements UpstreamHandler, UploadOwner, RetryOwner, Wai
     this.#answer.head(held.head, this.#links(), obstacle)
     this.upload?.body.forget()
     for (const chunk of held.chunks) this.#answer.data(chunk)
-    if (held.broken !== undefined) this.fail(upstreamProblem(held.broken))
+    const { broken } = held
+    // A moment later: a connection that is destroyed at once takes back what it was given to send.
+    if (broken !== undefined) setImmediate(() => this.fail(upstreamProblem(broken)))
     else if (held.ended) this.#answer.end()
     else this.#exchange?.resume()
   }
@@ -236,6 +240,7 @@ export class Forwarding implements UpstreamHandler, UploadOwner, RetryOwner, Wai
   fail(error: unknown, close = false): void {
     if (this.#over) return
     this.#over = true
+    this.#retry?.abandon()
     const exchange = this.#exchange
     this.#exchange = undefined
     exchange?.abort()

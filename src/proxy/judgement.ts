@@ -50,7 +50,7 @@ export function judge(route: ServedRoute, status: number, body: Buffer | undefin
 export interface Renewal {
   /** New tokens by the index of their credential; none when every source declined. */
   readonly renewed: ReadonlyMap<number, TokenSet>
-  /** Why none came; undefined also when the answer turned out not to be about the token. */
+  /** Why one of them did not come; undefined also where the answer turned out not to be about it. */
   readonly obstacle: Exclude<ReplayObstacle, 'body-too-large'> | undefined
 }
 
@@ -70,5 +70,5 @@ export async function renewAll(sent: Sent, rejected: readonly RejectedToken[]): 
       }
     }),
   )
-  return { renewed, obstacle: renewed.size > 0 ? undefined : obstacle }
+  return { renewed, obstacle }
 }

@@ -1,5 +1,4 @@
 import type { ReplayOutcome } from '../tokens/token-source.ts'
-import type { TokenSet } from '../tokens/token-set.ts'
 import type { UpstreamError, UpstreamHead } from '../upstream/upstream.ts'
 import type { ForwardContext } from './forward-context.ts'
 import { HeldAnswer } from './held-answer.ts'
@@ -9,8 +8,9 @@ import type { ServedRoute } from './routes.ts'
 import type { Sent } from './sent.ts'
 import type { ReplayObstacle } from './setup.ts'
 import type { Upload } from './upload.ts'
+import type { Watched } from './watchdog.ts'
 
-export interface RetryOwner {
+export interface RetryOwner extends Watched {
   readonly context: ForwardContext
   readonly route: ServedRoute
   readonly record: RequestRecord
@@ -31,6 +31,9 @@ const outcomes: Readonly<Record<ReplayObstacle, ReplayOutcome>> = {
   cooldown: 'cooldown',
 }
 
+/** Milliseconds that the body of a held answer may take: an upstream that stalls in the middle of a 401 has rejected the token all the same. */
+const bodyPatience = 3_000
+
 /** Decides what becomes of an answer that may mean "this token (or key) is no good": it passes, or the request goes out again. */
 export class Retry {
   readonly #owner: RetryOwner
@@ -39,8 +42,12 @@ export class Retry {
   #awaitsBody = false
   /** The request goes out again as soon as the caller's body is complete. */
   #resendDue = false
-  /** What the renewal gave, once the one replay was used. */
-  #renewed: ReadonlyMap<number, TokenSet> | undefined
+  /** Ticks for which it was waited for. */
+  #bodyTicks = 0
+  /** What the one renewal gave; undefined before its end. */
+  #renewal: Renewal | undefined
+  /** A token was rejected and it is not told yet what became of that: the replay is still to be sent, or its answer to come. */
+  #replay: 'due' | 'sent' | undefined
   #keyTries = 0
   #rejectedKey = 0
 
@@ -51,7 +58,17 @@ export class Retry {
   onHead(head: UpstreamHead): void {
     this.#held = new HeldAnswer(head)
     this.#awaitsBody = head.hasBody && bodyMatters(this.#owner.route, head.status)
-    if (!this.#awaitsBody) this.#decide(this.#held, undefined)
+    if (!this.#awaitsBody) {
+      this.#decide(this.#held, undefined)
+      return
+    }
+    this.#bodyTicks = 0
+    this.#owner.context.watchdog.add(this.#owner)
+  }
+
+  onTick(): void {
+    if (!this.#awaitsBody || this.#held === undefined) return
+    if (++this.#bodyTicks > this.#owner.context.watchdog.ticks(bodyPatience)) this.#judgeBody(this.#held)
   }
 
   onData(held: HeldAnswer, chunk: Buffer): boolean {
@@ -65,11 +82,10 @@ export class Retry {
     if (this.#awaitsBody) this.#judgeBody(held)
   }
 
-  /** True when the error is put by until it is known whether the held answer is needed at all. */
-  onError(held: HeldAnswer, error: UpstreamError): boolean {
-    if (this.#awaitsBody) return false
+  /** The error is put by until it is known whether the held answer is needed at all; what came of it is judged. */
+  onError(held: HeldAnswer, error: UpstreamError): void {
     held.broken = error
-    return true
+    if (this.#awaitsBody) this.#judgeBody(held)
   }
 
   get held(): HeldAnswer | undefined {
@@ -79,6 +95,13 @@ export class Retry {
   /** The request goes out again: the answer that was held is no longer needed. */
   letGo(): void {
     this.#held = undefined
+    this.#awaitsBody = false
+    if (this.#replay === 'due') this.#replay = 'sent'
+  }
+
+  /** The request ends here, without an answer to its replay or without one that was sent. */
+  abandon(): void {
+    if (this.#replay !== undefined) this.#report(this.#replay === 'sent' ? 'success' : 'not_replayable')
   }
 
   /** There is no room in the rate limit for another try. */
@@ -93,7 +116,7 @@ export class Retry {
 
   /** An answer that is about neither token nor key: what was tried last worked. */
   settle(): void {
-    if (this.#renewed !== undefined && this.#owner.record.replay === undefined) this.#report('success')
+    if (this.#replay === 'sent') this.#report('success')
     if (this.#keyTries === 0) return
     this.#owner.route.keyRings[this.#rejectedKey]?.settle(this.#owner.sent.keys[this.#rejectedKey] ?? 0)
   }
@@ -124,15 +147,13 @@ export class Retry {
   }
 
   #rejectTokens(held: HeldAnswer, rejected: readonly RejectedToken[]): void {
-    const { sent, upload } = this.#owner
-    if (this.#renewed !== undefined) {
-      for (const { index, token } of rejected) if (this.#renewed.has(index)) sent.sources[index]?.distrust(token)
-      this.#report('rejected_again')
-      this.#deliver(held)
+    if (this.#renewal !== undefined) {
+      this.#rejectAgain(held, rejected, this.#renewal)
       return
     }
+    const { sent, upload } = this.#owner
+    this.#replay = 'due'
     const renewal = renewAll(sent, rejected)
-    this.#owner.record.refreshed = true
     if (upload?.body.kept === false) {
       // Too late for this request; the renewal goes on behind it, for the next one.
       this.#pass(held, 'body-too-large')
@@ -141,15 +162,28 @@ export class Retry {
     renewal.then((done) => this.#afterRenewal(held, done)).catch((error: unknown) => this.#owner.fail(error))
   }
 
-  #afterRenewal(held: HeldAnswer, { renewed, obstacle }: Renewal): void {
-    if (this.#owner.over) return
+  #afterRenewal(held: HeldAnswer, renewal: Renewal): void {
+    const { over, record, sent } = this.#owner
+    if (over) return
+    const { renewed, obstacle } = renewal
+    if (renewed.size > 0 || obstacle === 'refresh-failed') record.refreshed = true
     if (renewed.size === 0) {
       this.#pass(held, obstacle)
       return
     }
-    this.#renewed = renewed
-    for (const [index, token] of renewed) this.#owner.sent.tokens[index] = token
+    this.#renewal = renewal
+    for (const [index, token] of renewed) sent.tokens[index] = token
     this.#resendWhenComplete(held)
+  }
+
+  /**
+   * The replay was rejected as well. One that still held a token which could not be renewed says nothing certain of the fresh ones beside it;
+   * they cool down all the same, or every request would renew them again for as long as the other one can't be.
+   */
+  #rejectAgain(held: HeldAnswer, rejected: readonly RejectedToken[], { renewed, obstacle }: Renewal): void {
+    for (const { index, token } of rejected) if (renewed.has(index)) this.#owner.sent.sources[index]?.distrust(token)
+    if (obstacle === undefined && this.#replay === 'sent') this.#report('rejected_again')
+    this.#pass(held, obstacle)
   }
 
   #rejectKey(held: HeldAnswer, index: number): void {
@@ -157,7 +191,7 @@ export class Retry {
     const ring = route.keyRings[index]
     const position = sent.keys[index]
     if (ring === undefined || position === undefined) return
-    if (this.#renewed !== undefined && this.#owner.record.replay === undefined) this.#report('success')
+    if (this.#replay === 'sent') this.#report('success')
     if (upload?.body.kept === false) ring.skip(position)
     else if (this.#keyTries + 1 < ring.size) {
       this.#keyTries++
@@ -188,18 +222,22 @@ export class Retry {
     this.#owner.resend()
   }
 
+  /** `obstacle`: why a rejected token was not replayed with another one; it is not told of an answer that is about a key. */
   #pass(held: HeldAnswer, obstacle: ReplayObstacle | undefined): void {
-    if (obstacle !== undefined) this.#report(outcomes[obstacle])
-    this.#deliver(held, obstacle)
+    const told = this.#replay === undefined ? undefined : obstacle
+    if (told !== undefined) this.#report(outcomes[told])
+    this.#deliver(held, told)
   }
 
   #deliver(held: HeldAnswer, obstacle?: ReplayObstacle): void {
     this.#held = undefined
+    this.#replay = undefined
     this.#owner.deliver(held, obstacle)
   }
 
   #report(outcome: ReplayOutcome): void {
     const { record, context, route } = this.#owner
+    this.#replay = undefined
     record.replay = outcome
     context.events.onReplay?.(route.label, outcome)
   }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
+import { settle, TestClock } from '../helpers/clock.ts'
 import {
   dial,
   get,
@@ -284,4 +285,158 @@ test('a token and then a key may be rejected on one request', async (t) => {
   assert.equal((await raw(t, port, get('/'))).body, 'served')
   assert.equal(upstream.seen.length, 3)
   assert.deepEqual([replays, keyChanges], [['success'], ['sky 2']])
+})
+
+for (const [name, answer, status] of [
+  ['garbage', 'xxxxxxxxx\r\n\r\n', 502],
+  ['nothing', '', 504],
+  ['the end of the connection', undefined, 502],
+  ['an answer that is cut off', 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab', 200],
+] as const) {
+  test(`a replay that meets ${name} is counted once, as one whose token was not rejected again`, async (t) => {
+    const upstream = await startWireUpstream(t, (socket, text) => {
+      if (text.includes('sky-2')) {
+        if (answer === undefined) socket.end()
+        else socket.write(answer, () => status === 200 && socket.end())
+      } else socket.write('HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n')
+    })
+    const { port, replays, nextRecord } = await startProxy(t, {
+      routes: [{ upstream: upstream.url }],
+      headersTimeout: 300,
+    })
+    const record = nextRecord()
+    const caller = dial(t, port).write(`POST / HTTP/1.1\r\n${host}Content-Length: 1\r\n\r\nx`)
+    assert.equal((await record).status, status)
+    assert.equal((await record).replay, 'success')
+    assert.deepEqual(replays, ['success'])
+    await caller.until((text) => text.startsWith(`HTTP/1.1 ${status} `))
+  })
+}
+
+test('a caller that leaves before the replay is counted as not replayed, one that leaves after it as replayed', async (t) => {
+  const upstream = await startWireUpstream(t, (socket, text) => {
+    if (!text.includes('sky-2')) socket.write('HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n')
+  })
+  const { port, replays, sources, nextRecord } = await startProxy(t, { routes: [{ upstream: upstream.url }] })
+  const source = sources['sky']!
+  let open: () => void = () => undefined
+  source.gate = new Promise<void>((resolve) => (open = resolve))
+  const early = nextRecord()
+  const leaver = dial(t, port).write(get('/'))
+  while (source.renewals.length === 0) await new Promise((resolve) => setImmediate(resolve))
+  leaver.close()
+  assert.equal((await early).replay, 'not_replayable')
+  open()
+  while (source.generation === 1) await new Promise((resolve) => setImmediate(resolve))
+  source.generation = 1
+  const late = nextRecord()
+  const waiter = dial(t, port).write(get('/'))
+  while (!upstream.received.join('').includes('sky-2')) await new Promise((resolve) => setImmediate(resolve))
+  waiter.close()
+  assert.equal((await late).replay, 'success')
+  assert.deepEqual(replays, ['not_replayable', 'success'])
+})
+
+/** An upstream whose 401 says `begin` of a body of 100 bytes and then nothing, or ends; other tokens than sky-1 are served. */
+async function stalling(t: test.TestContext, begin: string, end: boolean, good = 'sky-2') {
+  const upstream = await startWireUpstream(t, (socket, text) => {
+    const served = text.slice(text.lastIndexOf('GET ')).includes(good)
+    if (served) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nserved')
+    else socket.write(`HTTP/1.1 401 No\r\nContent-Length: 100\r\n\r\n${begin}`, () => end && socket.end())
+  })
+  const clock = new TestClock()
+  const started = await startProxy(t, { routes: [{ upstream: upstream.url }], clock })
+  return { upstream, clock, ...started, source: started.sources['sky']! }
+}
+
+test('a 401 whose body stalls is judged after three seconds by what came of it', async (t) => {
+  const { port, clock, upstream, source, replays } = await stalling(t, '{"message":"expi', false)
+  const caller = dial(t, port).write(get('/'))
+  while (!upstream.received.join('').includes('\r\n\r\n')) await settle()
+  // Until the head is held: the watchdog begins to tick.
+  while (clock.pending === 0) await settle()
+  await clock.advance(2_900)
+  assert.deepEqual(source.renewals, [])
+  await clock.advance(1_100)
+  assert.equal((await caller.answer()).body, 'served')
+  assert.deepEqual([source.renewals.length, replays], [1, ['success']])
+})
+
+test('a 401 whose body stalls passes as far as it came when the token can not be renewed, and goes on', async (t) => {
+  const { port, clock, upstream, source } = await stalling(t, '{"message":"expi', false)
+  source.declines = 'cooldown'
+  const caller = dial(t, port).write(get('/'))
+  while (clock.pending === 0) await settle()
+  await clock.advance(4_000)
+  await caller.until((text) => text.endsWith('expi'))
+  assert.match(caller.received, /^HTTP\/1.1 401 No\r\n[^]*Bearer-Sidecar-Replay: cooldown\r\n/)
+  upstream.sockets[0]?.write('r'.repeat(84))
+  assert.equal((await caller.answer()).body, `{"message":"expi${'r'.repeat(84)}`)
+})
+
+test('a 401 whose body is cut off is judged by what came of it', async (t) => {
+  const { port, source, replays } = await stalling(t, '', true)
+  assert.equal((await raw(t, port, get('/'))).body, 'served')
+  assert.deepEqual([source.renewals.length, replays], [1, ['success']])
+})
+
+test('a 401 whose body is cut off after it named the key passes as far as it came', async (t) => {
+  const { port, source, nextRecord } = await stalling(t, 'invalid subscription key', true)
+  const record = nextRecord()
+  const received = await dial(t, port).write(get('/')).untilClosed()
+  assert.match(received, /^HTTP\/1.1 401 No\r\n[^]*\r\n\r\ninvalid subscription key$/)
+  assert.deepEqual([source.renewals, (await record).ending, (await record).status], [[], 'broken-off', 401])
+})
+
+for (const [declines, outcome] of [
+  ['refresh-failed', 'refresh_failed'],
+  ['cooldown', 'cooldown'],
+] as const) {
+  test(`of two tokens one can not be renewed (${declines}): the other is tried, and a second rejection is laid at its door`, async (t) => {
+    const credentials = { partner: {}, customer: { inject: { header: 'X-Authorization', value: '{token}' } } }
+    const upstream = await startUpstream(t, (request, response) => {
+      const { authorization, 'x-authorization': customer } = request.headers
+      if (authorization === 'Bearer partner-2' && customer === 'customer-2') response.end('served')
+      else response.writeHead(401).end('expired')
+    })
+    const { port, sources, replays } = await startProxy(t, { routes: [{ upstream: upstream.url }], credentials })
+    const [partner, customer] = [sources['partner']!, sources['customer']!]
+    customer.declines = declines
+    const answer = await raw(t, port, get('/'))
+    assert.equal(answer.status, 401)
+    assert.match(answer.head, new RegExp(`Bearer-Sidecar-Replay: ${declines}`))
+    assert.deepEqual(replays, [outcome])
+    assert.equal(upstream.seen.length, 2)
+    // Else every request would renew it, for as long as the other can't be.
+    assert.deepEqual([partner.distrusted, customer.distrusted], [['partner-2'], []])
+    // The cool-down of the one does not keep the other from coming back.
+    partner.declines = 'cooldown'
+    customer.declines = undefined
+    assert.equal((await raw(t, port, get('/'))).body, 'served')
+    assert.deepEqual(replays, [outcome, 'success'])
+  })
+}
+
+test('of two tokens one can not be renewed and was not to blame: the replay with the other one serves', async (t) => {
+  const credentials = { partner: {}, customer: { inject: { header: 'X-Authorization', value: '{token}' } } }
+  const upstream = await startUpstream(t, (request, response) => {
+    if (request.headers.authorization === 'Bearer partner-2') response.end('served')
+    else response.writeHead(401).end('expired')
+  })
+  const { port, sources, replays } = await startProxy(t, { routes: [{ upstream: upstream.url }], credentials })
+  sources['customer']!.declines = 'refresh-failed'
+  assert.equal((await raw(t, port, get('/'))).body, 'served')
+  assert.deepEqual(replays, ['success'])
+})
+
+test('a rejected key whose next one has no room in the rate limit is not told as a rejected token', async (t) => {
+  const upstream = await startUpstream(t, (_, response) => response.writeHead(401).end(badKey))
+  const { port, replays } = await startProxy(t, {
+    routes: [{ upstream: upstream.url, rateLimit: { perDay: 1 } }],
+    credentials: { sky: { headers: { 'X-Key': ['a', 'b'] } } },
+  })
+  const answer = await raw(t, port, get('/'))
+  assert.equal(answer.status, 401)
+  assert.ok(!/bearer-sidecar/i.test(answer.head))
+  assert.deepEqual([replays, upstream.seen.length], [[], 1])
 })
