@@ -41,13 +41,15 @@ const longestRetryAfter = 10 * 60_000
 /** The last millisecond of the year 9999: later ones have no place in ISO 8601. */
 const latestInstant = Date.parse('9999-12-31T23:59:59.999Z')
 
-/** Errors that end a grant, and what providers send instead of RFC 6749's word. HubSpot: {"status":"BAD_REFRESH_TOKEN"}. */
+/** Errors that end a grant, in lower case, and what providers send instead of RFC 6749's word. HubSpot: {"status":"BAD_REFRESH_TOKEN"}. */
 const fatalErrors: ReadonlyMap<string, FatalError> = new Map([
   ['invalid_grant', 'invalid_grant'],
   ['invalid_client', 'invalid_client'],
   ['unauthorized_client', 'unauthorized_client'],
-  ['BAD_REFRESH_TOKEN', 'invalid_grant'],
+  ['bad_refresh_token', 'invalid_grant'],
 ])
+
+const fatalError = (code: string | undefined) => (code === undefined ? undefined : fatalErrors.get(code.toLowerCase()))
 
 /**
  * Judges the answer to a token request: pure, tolerant of what providers really send (docs/token-answers.md has the table), and
@@ -70,8 +72,8 @@ export async function judgeTokenAnswer(
   if (answer.tooLarge) return transient('The token endpoint answered more than 64 KiB; the answer was not used.')
   const body = await parseTokenBody(answer.body, config.tokenResponse.format)
   const ok = status >= 200 && status < 300
-  const error = body && (ok ? text(body['error']) : errorCode(body))
-  const fatal = error !== undefined && status < 500 ? fatalErrors.get(error) : undefined
+  const error = body && errorCode(body, ok)
+  const fatal = status < 500 ? fatalError(error) : undefined
   // Where another credential's token authorises the request, a 401 is about that token unless the grant itself is named.
   if (status === 401 && config.clientAuthentication.startsWith('credential:') && fatal !== 'invalid_grant') {
     return { kind: 'authorizer-rejected' }
@@ -155,11 +157,19 @@ function parseRetryAfter(value: string | undefined, now: number): number | undef
 
 const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value : undefined)
 
-function errorCode(body: TokenBody): string | undefined {
-  const code = text(body['error']) ?? text(body['errorCode']) ?? text(body['code'])
+/** With a status of success, members that may mean something else beside tokens are no error: the tokens would be lost. */
+function errorCode(body: TokenBody, ok: boolean): string | undefined {
+  const code = text(body['error'])
   if (code !== undefined) return code
+  const nested = text(nestedError(body)?.['code'])
   const status = text(body['status'])
-  return status !== undefined && fatalErrors.has(status) ? status : undefined
+  if (ok) return fatalError(nested) && nested
+  return nested ?? text(body['errorCode']) ?? text(body['code']) ?? (fatalError(status) && status)
+}
+
+/** {"error":{"code":"invalid_grant","message":"..."}} */
+function nestedError({ error }: TokenBody): TokenBody | undefined {
+  return typeof error === 'object' && error !== null ? (error as TokenBody) : undefined
 }
 
 /** The provider's words, made safe to show: printable, short, and without anything that is or looks like a token. */
@@ -169,13 +179,16 @@ function describe(error: string, body: TokenBody, secrets: readonly string[]): s
       .filter((secret) => secret.length >= shortestSecret)
       .reduce((rest, secret) => rest.replaceAll(secret, hidden), words)
       .replace(/[^\x20-\x7e]+/g, ' ')
-      .replace(/[\w+/.=~-]{20,}/g, hidden)
+      .replace(/[\w+/.=~-]{20,}/g, (run) => (errorWord.test(run) ? run : hidden))
       .slice(0, 200)
-  const description = text(body['error_description']) ?? text(body['message'])
+  const description = text(body['error_description']) ?? text(body['message']) ?? text(nestedError(body)?.['message'])
   return description === undefined ? clean(error) : `${clean(error)}: ${clean(description)}`
 }
 
 const hidden = '[...]'
+
+/** Such as unsupported_grant_type or account_selection_required: no token is made of small letters alone. */
+const errorWord = /^[a-z_]{1,40}\.?$/
 
 /** A client secret such as "demo" would hide half of the words and is none. */
 const shortestSecret = 6

@@ -62,7 +62,7 @@ async function parseXml(body: string): Promise<TokenBody | undefined> {
   const roots = Object.entries(document).filter(([name]) => !name.startsWith('?'))
   const [root] = roots
   // The parser closes open elements by itself: a body that was cut off would give a shortened token.
-  const last = /<\/(?:[^\s:>/]+:)?([^\s:>/]+)\s*>\s*$/.exec(body)?.[1]
+  const last = /<\/(?:[^\s:>/]+:)?([^\s:>/]+)\s*>$/.exec(withoutEpilogue(body))?.[1]
   if (root === undefined || roots.length !== 1 || last !== root[0]) return undefined
   const fields = isElement(root[1]) ? innermost(root[1]) : { [root[0]]: root[1] }
   return Object.fromEntries(
@@ -70,6 +70,17 @@ async function parseXml(body: string): Promise<TokenBody | undefined> {
       .filter((entry): entry is [string, string] => typeof entry[1] === 'string')
       .map(([name, value]) => [name, unescapeXml(value)]),
   )
+}
+
+/** XML 1.0 section 2.8: comments and processing instructions may follow the root element. */
+function withoutEpilogue(body: string): string {
+  let rest = body.trimEnd()
+  for (;;) {
+    const open = rest.endsWith('-->') ? '<!--' : rest.endsWith('?>') ? '<?' : undefined
+    const start = open === undefined ? -1 : rest.lastIndexOf(open)
+    if (start === -1) return rest
+    rest = rest.slice(0, start).trimEnd()
+  }
 }
 
 function innermost(element: Record<string, unknown>): Record<string, unknown> {

@@ -113,6 +113,33 @@ describe("the provider's words", () => {
     assert.doesNotMatch(await wordsFor('token eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0 is dead'), /eyJ/)
   })
 
+  it('keep the registered error codes, however long', async () => {
+    for (const error of [
+      'unsupported_grant_type',
+      'unsupported_response_type',
+      'temporarily_unavailable',
+      'authorization_pending',
+      'account_selection_required',
+      'request_uri_not_supported',
+    ]) {
+      const body = JSON.stringify({ error, error_description: `It is ${error}.` })
+      const outcome = await judge({ status: 400, body })
+      assert.equal(outcome.kind === 'transient' && outcome.message, `The token endpoint answered 400 ${error}: It is ${error}.`) // prettier-ignore
+    }
+    const secret = 'small_letters_of_a_secret'
+    assert.equal(await wordsFor(`bad ${secret}`, [secret]), 'invalid_grant: bad [...]')
+    assert.equal(await wordsFor(`bad ${'a'.repeat(41)}`), 'invalid_grant: bad [...]')
+  })
+
+  it('are found in an error that is an object', async () => {
+    const body = JSON.stringify({ error: { code: 'slow_down', message: 'Too fast.' } })
+    const outcome = await judge({ status: 400, body })
+    assert.equal(
+      outcome.kind === 'transient' && outcome.message,
+      'The token endpoint answered 400 slow_down: Too fast.',
+    )
+  })
+
   it('lose exactly what was sent, however short or strange, plain or encoded', async () => {
     const secrets = ['s3cr:t!', 'ab+cd/ef==', 'top secret']
     for (const secret of secrets) {

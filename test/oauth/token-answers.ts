@@ -166,6 +166,9 @@ export const answerRows: readonly AnswerRow[] = [
       xml(xmlTokens).slice(0, -5),
       '<TokenResponse><access_token>acc',
       '<TokenResponse><access_token>access-2</access_token>',
+      '<TokenResponse><access_token>acc<!-- </TokenResponse> -->',
+      '<TokenResponse><access_token>acc<?x </TokenResponse>?>',
+      `${'<!--'.repeat(10_000)}-->`,
     ].map((body) => ({ body })),
   },
   { answer: 'more than 64 KiB', taken: passing, sent: [{ body: `{"access_token":"${'a'.repeat(65_536)}"}` }] },
@@ -182,6 +185,17 @@ export const answerRows: readonly AnswerRow[] = [
       { body: xml('<access_token><![CDATA[access-2]]></access_token><expires_in>3600</expires_in>') },
       { body: `<Envelope>${xml(xmlTokens).replace(/<\?.*\?>/, '')}</Envelope>` },
     ],
+  },
+  {
+    answer: 'the same with comments or processing instructions after its end',
+    taken: kept,
+    sent: [
+      '<!-- end -->',
+      '<?end?>',
+      '<!-- one --> <?two a="?"?>\n<!-- <three/> -->\n',
+      '<!---->'.repeat(5_000),
+      '<!-- </TokenResponse> -->',
+    ].map((epilogue) => ({ body: `${xml(xmlTokens)}${epilogue}` })),
   },
   {
     answer: 'XML with a document type, entities of its own, two access tokens, two roots or a bottomless nesting',
@@ -225,11 +239,28 @@ export const answerRows: readonly AnswerRow[] = [
     ],
   },
   {
+    answer: 'the same in capitals, or as `{"error":{"code":"invalid_grant"}}`',
+    taken: 'fatal: invalid_grant',
+    sent: [
+      ...['INVALID_GRANT', 'Invalid_Grant'].map((error) => json({ error }, { status: 400 })),
+      ...[400, 401, 403, 200].map((status) => json({ error: { code: 'invalid_grant', message: 'no' } }, { status })),
+      json({ error: { code: 'INVALID_GRANT' } }, { status: 400 }),
+      json({ code: 'INVALID_GRANT' }, { status: 400 }),
+      json({ status: 'bad_refresh_token' }, { status: 400 }),
+    ],
+  },
+  {
+    answer: 'tokens with status 200 beside an `error` that is an object with another code',
+    taken: used,
+    sent: [{ code: 'none' }, { code: 0 }, {}, ['invalid_grant']].map((error) => json({ ...good, error })),
+  },
+  {
     answer: '`invalid_client`, `unauthorized_client`',
     taken: 'fatal: the client credentials',
     sent: ['invalid_client', 'unauthorized_client'].flatMap((error) => [
       json({ error }, { status: 400 }),
-      json({ error }, { status: 401 }),
+      json({ error: error.toUpperCase() }, { status: 401 }),
+      json({ error: { code: error } }, { status: 400 }),
     ]),
   },
   {
@@ -242,7 +273,10 @@ export const answerRows: readonly AnswerRow[] = [
       json({ error: 'constructor' }, { status: 400 }),
       json({ error: '__proto__' }, { status: 400 }),
       json({ status: 'toString' }, { status: 400 }),
-      json({ error: { code: 'invalid_grant' } }, { status: 400 }),
+      json({ error: { code: 'slow_down' } }, { status: 400 }),
+      json({ error: { code: '__proto__' } }, { status: 400 }),
+      json({ error: [['code', 'invalid_grant']] }, { status: 400 }),
+      { status: 400, body: '[{"error":"invalid_grant"}]' },
     ],
   },
   {
