@@ -12,10 +12,13 @@ import type { Watched } from './watchdog.ts'
 
 /** Bytes of a body up to which text is the cheaper way to write it (Node writes strings of 16 KiB without a copy on the heap). */
 const oneWrite = 15 * 1024
+const none: string[] = []
 
 export interface AnswerOwner extends Watched {
   /** After data() returned false: the caller takes more. */
   onCallerReady(): void
+  /** The answer cannot go on: gives the exchange up, then calls fail(). */
+  fail(error: ProxyError): void
 }
 
 /** How links of this answer are translated. */
@@ -34,7 +37,11 @@ export class Answer implements BodyRewriterOwner {
   readonly #owner: AnswerOwner
   #asked = false
   #waiting = false
-  #flushed = false
+  /** The upstream's head until its first byte leaves: until then an answer of our own can take its place. */
+  #head: UpstreamHead | undefined
+  #headers: string[] = none
+  /** The first piece of the body when it came in the turn of the head; it waits with it. */
+  #first: Buffer | undefined
   /** Body bytes still to come; undefined when the upstream did not say. */
   #remaining: number | undefined
   #rewriter: BodyRewriter | undefined
@@ -63,29 +70,25 @@ export class Answer implements BodyRewriterOwner {
     this.#response.writeContinue()
   }
 
-  /** Throws `upstream_protocol_error` for a head that Node would not write: nothing is out then. */
   head(head: UpstreamHead, links: LinkTranslation | undefined, obstacle: ReplayObstacle | undefined): void {
-    const response = this.#response
     const rewrites = links !== undefined && canRewrite(head)
     const headers = forCaller(head.headers, {
       crossOrigin: this.#context.crossOrigin(this.#request),
       link: links && ((url) => links.map.translate(url, links.proxyOrigin)),
       bodyChanged: rewrites,
+      withoutLength: head.status === 204,
+      // A 304 is about a body that was changed when it came.
+      weakTag: rewrites || (links !== undefined && head.status === 304),
     })
     if (obstacle !== undefined) headers.push('Bearer-Sidecar-Replay', obstacle)
-    response.sendDate = false
-    if (this.#context.closing()) response.shouldKeepAlive = false
-    try {
-      response.writeHead(head.status, head.statusText, headers)
-    } catch (cause) {
-      throw new ProxyError('upstream_protocol_error', { cause })
-    }
+    this.#head = head
+    this.#headers = headers
     this.#record.status = head.status
-    if (rewrites) {
-      this.#rewriter = new BodyRewriter(head, links.map, links.proxyOrigin, response, this)
-    } else this.#remaining = head.length
-    // The first piece of the body mostly comes in this very turn and leaves in one write with the head; a head alone must not wait for it.
-    if (head.hasBody) process.nextTick(flushHead, this)
+    if (rewrites) this.#rewriter = new BodyRewriter(head, links.map, links.proxyOrigin, this.#response, this)
+    else this.#remaining = head.length
+    // The first piece of the body mostly comes in this very turn and leaves in one write with the head; a head alone must not wait for it, unless
+    // the body may turn out unreadable.
+    if (head.hasBody && this.#rewriter?.decodes !== true) process.nextTick(flushHead, this)
   }
 
   /** Returns false when the caller does not keep up. */
@@ -97,10 +100,20 @@ export class Answer implements BodyRewriterOwner {
         return true
       }
     }
-    this.#flushed = true
-    const more = this.#rewriter === undefined ? this.#response.write(chunk) : this.#rewriter.write(chunk)
+    if (this.#rewriter === undefined && this.#head !== undefined && this.#first === undefined) {
+      this.#first = chunk
+      return true
+    }
+    const more = this.#rewriter === undefined ? this.write(chunk) : this.#rewriter.write(chunk)
     if (!more) this.#waitForCaller()
     return more
+  }
+
+  /** Bytes of the body as the caller gets them. */
+  write(bytes: Buffer): boolean {
+    if (!this.#begin()) return true
+    this.#writeFirst()
+    return this.#response.write(bytes)
   }
 
   end(): void {
@@ -114,6 +127,8 @@ export class Answer implements BodyRewriterOwner {
       this.breakOff()
       return
     }
+    this.#head = this.#first = undefined
+    this.#rewriter?.destroy()
     const { headers, complete } = this.#request
     // A caller that still waits to be asked for its body never sends it: nothing more can be read from its connection.
     const unasked = headers.expect !== undefined && !complete && !this.#asked
@@ -136,7 +151,13 @@ export class Answer implements BodyRewriterOwner {
   }
 
   flushHead(): void {
-    if (!this.#flushed && !this.#response.destroyed) this.#response.flushHeaders()
+    if (this.#head === undefined || this.#response.destroyed || !this.#begin()) return
+    if (this.#first === undefined) this.#response.flushHeaders()
+    else if (!this.#writeFirst()) this.#waitForCaller()
+  }
+
+  onUndecodable(cause: Error): void {
+    this.#owner.fail(new ProxyError('upstream_protocol_error', { cause }))
   }
 
   onBlocked(): void {
@@ -150,12 +171,47 @@ export class Answer implements BodyRewriterOwner {
 
   #finish(chunk: Buffer | undefined): void {
     if (this.#rewriter !== undefined) this.#rewriter.end()
-    else if (chunk !== undefined && !this.#flushed && chunk.length <= oneWrite) {
+    else this.finish(chunk)
+  }
+
+  /** The end of the body as the caller gets it. */
+  finish(last: Buffer | undefined): void {
+    const whole = this.#head !== undefined
+    if (!this.#begin()) return
+    if (last === undefined) {
+      last = this.#first
+      this.#first = undefined
+    } else this.#writeFirst()
+    if (whole && last !== undefined && last.length <= oneWrite) {
       // As text, head and body are one string and one write; as bytes they would be two that Node has to gather.
-      this.#response.end(chunk.toString('latin1'), 'latin1')
-    } else this.#response.end(chunk)
-    this.#flushed = true
+      this.#response.end(last.toString('latin1'), 'latin1')
+    } else this.#response.end(last)
     if (this.#request.socket.writableLength > 0) this.onBlocked()
+  }
+
+  /** Gives the head to Node, once. False when this answer has failed; a head that Node would not write makes it fail. */
+  #begin(): boolean {
+    const head = this.#head
+    if (head === undefined) return this.#record.error === undefined
+    const response = this.#response
+    this.#head = undefined
+    response.sendDate = false
+    if (this.#context.closing()) response.shouldKeepAlive = false
+    try {
+      response.writeHead(head.status, head.statusText, this.#headers)
+    } catch (cause) {
+      response.statusMessage = ''
+      this.#owner.fail(new ProxyError('upstream_protocol_error', { cause }))
+      return false
+    }
+    return true
+  }
+
+  #writeFirst(): boolean {
+    const first = this.#first
+    if (first === undefined) return true
+    this.#first = undefined
+    return this.#response.write(first)
   }
 
   #waitForCaller(): void {

@@ -6,11 +6,14 @@ import type { Links } from './links.ts'
 import { LinkRewriter } from './rewrite-links.ts'
 
 export interface BodyRewriterOwner {
+  /** Rewritten bytes; false when the caller takes no more for now. */
+  write(bytes: Buffer): boolean
+  finish(last: Buffer): void
   /** The caller takes no more for now. */
   onBlocked(): void
   onUnblocked(): void
-  /** The content coding turned out damaged in the middle of the answer. */
-  breakOff(): void
+  /** The body is not of the content coding that its head names. */
+  onUndecodable(cause: Error): void
 }
 
 /** What a JSON body goes through on its way to the caller when its links are rewritten: its content coding comes off, links are translated. */
@@ -35,10 +38,15 @@ export class BodyRewriter {
     this.#owner = owner
   }
 
+  /** Nobody knows yet whether the body can be read at all. */
+  get decodes(): boolean {
+    return this.#coding !== '' && this.#coding !== 'identity'
+  }
+
   /** With the first bytes of the body, which tell the two formats apart that are called deflate. */
   #start(first: Buffer): void {
     this.#started = true
-    const decoder = decoderFor(this.#coding, first)
+    const decoder = isPlain(this.#coding, first) ? undefined : decoderFor(this.#coding, first)
     this.#decoder = decoder
     decoder?.on('data', (piece: Buffer) => {
       if (this.#write(piece)) return
@@ -50,7 +58,9 @@ export class BodyRewriter {
       })
     })
     decoder?.on('end', () => this.#finish())
-    decoder?.on('error', () => this.#owner.breakOff())
+    decoder?.on('error', (cause) =>
+      this.#owner.onUndecodable(new Error(`the body is not whole ${this.#coding}`, { cause })),
+    )
   }
 
   /** Returns false when no more should come until onceReady() calls back. */
@@ -74,11 +84,11 @@ export class BodyRewriter {
 
   #write(piece: Buffer): boolean {
     const out = this.#rewriter.push(piece)
-    return out.length === 0 || this.#response.write(out)
+    return out.length === 0 || this.#owner.write(out)
   }
 
   #finish(): void {
-    this.#response.end(this.#rewriter.end())
+    this.#owner.finish(this.#rewriter.end())
   }
 }
 
@@ -91,4 +101,9 @@ export function canRewrite(head: UpstreamHead): boolean {
     json = /^(?:application|text)\/(?:json|[^;\s]+\+json)\s*(?:;|$)/i.test(head.headers[index + 1] ?? '')
   }
   return json && /^(?:|identity|x-gzip|gzip|deflate|br|zstd)$/.test(contentCoding(head.headers))
+}
+
+/** Some servers name a coding that they did not apply. No gzip or zstd begins as a JSON text does. */
+function isPlain(coding: string, start: Buffer): boolean {
+  return /gzip|zstd/.test(coding) && /^[\s{["\d-]/.test(start.toString('latin1', 0, 1))
 }

@@ -36,11 +36,14 @@ export class Links {
     return undefined
   }
 
-  /** A URL of Location or Content-Location; one with a path alone is the upstream's as well. Others come back as they are. */
+  /** A URL of Location or Content-Location; one without a scheme or with a path alone is the upstream's as well. Others come back as they are. */
   translate(url: string, proxyOrigin: string): string {
-    const absolute = url.startsWith(this.origin)
+    const { origin } = this
+    const own = url.startsWith('//') ? origin.slice(origin.indexOf('//')) : origin
+    // RFC 3986 section 6.2.2.1: scheme and host are the same in any case.
+    const absolute = url.slice(0, own.length).toLowerCase() === own
     if (!absolute && (!url.startsWith('/') || url.startsWith('//'))) return url
-    const rest = absolute ? withoutDefaultPort(this.origin, url.slice(this.origin.length)) : url
+    const rest = absolute ? withoutDefaultPort(origin, url.slice(own.length)) : url
     const path = /^[^?#]*/.exec(rest)?.[0] ?? ''
     const translated = this.translatePath(path)
     if (translated === undefined) return url

@@ -57,10 +57,11 @@ export class LinkRewriter {
     let done = skip
     let open = text.length
     this.#candidate.lastIndex = skip
+    const strings = new StringEnds(text)
     for (let match = this.#candidate.exec(text); match !== null; match = this.#candidate.exec(text)) {
       const originEnd = match.index + match[0].length
       const ahead = text.slice(originEnd, originEnd + window)
-      const isKey = startsKeyEnd(ahead)
+      const isKey = strings.endsKey(originEnd, originEnd + ahead.length)
       if (isKey === undefined && !final && ahead.length < window) {
         open = match.index
         break
@@ -109,10 +110,49 @@ export class LinkRewriter {
   }
 }
 
-/** True when the string that the text is in the middle of turns out to be the key of a member; undefined when its end is not in sight. */
-function startsKeyEnd(text: string): boolean | undefined {
-  const end = /^(?:[^"\\]|\\.)*"[ \t\r\n]*([^ \t\r\n])/s.exec(text)
-  return end === null ? undefined : end[1] === ':'
+const quote = 0x22
+const backslash = 0x5c
+const colon = 0x3a
+
+/** Where the strings of a text end, and whether as keys of members: found once for all the links in a string. */
+class StringEnds {
+  readonly #text: string
+  /** Up to here the string has no end, and no escape begins before and ends behind it. */
+  #at = 0
+  /** The first character that matters behind the closing quote; -1 while the quote was not found. */
+  #next = -1
+
+  constructor(text: string) {
+    this.#text = text
+  }
+
+  /** True when the string that `from` is in the middle of is a key; undefined when that does not show before `to`. Must be asked in ascending order. */
+  endsKey(from: number, to: number): boolean | undefined {
+    if (this.#at < from) {
+      this.#at = from
+      this.#next = -1
+    }
+    if (this.#next < 0 && !this.#findEnd(to)) return undefined
+    while (this.#next < to && isBlank(this.#text.charCodeAt(this.#next))) this.#next++
+    return this.#next < to ? this.#text.charCodeAt(this.#next) === colon : undefined
+  }
+
+  #findEnd(to: number): boolean {
+    while (this.#at < to) {
+      const code = this.#text.charCodeAt(this.#at)
+      if (code === quote) {
+        this.#next = this.#at + 1
+        return true
+      }
+      if (code === backslash && this.#at + 1 >= to) return false
+      this.#at += code === backslash ? 2 : 1
+    }
+    return false
+  }
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09 || code === 0x0a || code === 0x0d
 }
 
 function unescape(raw: string): string {

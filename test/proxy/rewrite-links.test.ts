@@ -98,7 +98,14 @@ for (const [given, expected] of [
   ['https://h.example:443/base/', 'http://p/sky/'],
   ['/base/x', '/sky/x'],
   ['x/y', 'x/y'],
-  ['//h.example/base/x', '//h.example/base/x'],
+  ['//h.example/base/x', 'http://p/sky/x'],
+  ['//h.example:443/base/x', 'http://p/sky/x'],
+  ['//H.example/base/X?Q', 'http://p/sky/X?Q'],
+  ['HTTPS://H.EXAMPLE/base/X', 'http://p/sky/X'],
+  ['//h.example/elsewhere', '//h.example/elsewhere'],
+  ['//h.example.evil/base/x', '//h.example.evil/base/x'],
+  ['//elsewhere.example/base/x', '//elsewhere.example/base/x'],
+  ['https://user@h.example/base/x', 'https://user@h.example/base/x'],
   ['https://h.example.evil/base/x', 'https://h.example.evil/base/x'],
   ['https://h.example/elsewhere', 'https://h.example/elsewhere'],
   ['https://signed.example/?sig', 'https://signed.example/?sig'],
@@ -282,15 +289,102 @@ test('publicUrl is where links lead when it is set', async (t) => {
   assert.equal(await (await fetch(url)).json(), 'https://api.internal:8443/x')
 })
 
-test('a damaged gzip body ends visibly short', async (t) => {
+test('a thousand links in one string cost no more than in a thousand strings', (t) => {
+  const links = linksOf(t, sky)
+  const cost = (separator: string) => {
+    const text = Buffer.from(`["${Array(20_000).fill('https://api.example.com/a').join(separator)}"]`)
+    const before = process.cpuUsage()
+    const rewriter = new LinkRewriter(links, proxyOrigin)
+    const out = Buffer.concat([rewriter.push(text), rewriter.end()]).toString()
+    assert.ok(!out.includes('api.example.com'))
+    const { user, system } = process.cpuUsage(before)
+    return user + system
+  }
+  cost('","')
+  assert.ok(cost(' ') < 4 * cost('","'))
+})
+
+/** What became of a JSON answer with these header fields and this body. */
+async function rewritten(t: test.TestContext, headers: Record<string, string>, body: Buffer, headAlone = false) {
   const upstream = await startUpstream(t, (_, response) => {
-    const body = gzipSync(JSON.stringify('x'.repeat(100_000))).subarray(0, -20)
-    response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Encoding': 'gzip' }).end(body)
+    response.writeHead(200, { 'Content-Type': 'application/json', ...headers })
+    if (!headAlone) response.end(body)
+    else {
+      response.flushHeaders()
+      setTimeout(() => response.end(body), 50)
+    }
   })
-  const { url } = await startProxy(t, { routes: [{ upstream: upstream.url, rewriteLinks: true }] })
-  const response = await fetch(url).catch(() => undefined)
-  await assert.rejects(async () => {
-    if (response === undefined) throw new Error('broken off')
-    await response.text()
+  const { port, nextRecord } = await startProxy(t, { routes: [{ upstream: upstream.url, rewriteLinks: true }] })
+  const over = nextRecord()
+  const caller = dial(t, port).write(get('/', 'Connection: close\r\n'))
+  return { received: await caller.untilClosed(), record: await over }
+}
+
+for (const [story, coding, body, headAlone] of [
+  ['no brotli', 'br', Buffer.from('{"a":1}'), false],
+  ['no gzip', 'gzip', Buffer.from('not gzip'), false],
+  ['no gzip, that comes after its head', 'gzip', Buffer.from('not gzip'), true],
+  ['the head of a gzip', 'gzip', gzipSync('{"a":1}').subarray(0, 10), false],
+] as const) {
+  test(`a body that is ${story} is answered 502, with the reason on record`, async (t) => {
+    const { received, record } = await rewritten(t, { 'Content-Encoding': coding }, body, headAlone)
+    assert.match(received, /^HTTP\/1\.1 502 Bad Gateway\r\n[^]*"code":"upstream_protocol_error"/)
+    assert.deepEqual([record.status, record.errorCode], [502, 'upstream_protocol_error'])
+    assert.match((record.error?.cause as Error).message, new RegExp(`not whole ${coding}`))
   })
+}
+
+test('a gzip body whose damage shows late ends visibly short, with the reason on record', async (t) => {
+  const text = Array.from({ length: 30_000 }, (_, at) => at).join()
+  const { received, record } = await rewritten(
+    t,
+    { 'Content-Encoding': 'gzip' },
+    gzipSync(`[${text}]`).subarray(0, -20),
+  )
+  assert.match(received, /^HTTP\/1\.1 200 OK\r\n/)
+  assert.ok(!received.endsWith('\r\n0\r\n\r\n'))
+  assert.deepEqual([record.ending, record.errorCode], ['broken-off', 'upstream_protocol_error'])
+})
+
+test('JSON that is only labelled as compressed passes, without the label', async (t) => {
+  for (const coding of ['gzip', 'zstd']) {
+    const { received } = await rewritten(t, { 'Content-Encoding': coding }, Buffer.from('{"a":1}'))
+    assert.match(received, /^HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\n7\r\n\{"a":1\}\r\n0\r\n\r\n$/)
+    assert.doesNotMatch(received, /content-encoding/i)
+  }
+})
+
+const aboutBytes = {
+  'Content-MD5': 'a=',
+  Digest: 'md5=a',
+  'Content-Digest': 'sha-256=:a:',
+  'Repr-Digest': 'sha-256=:a:',
+  'Accept-Ranges': 'bytes',
+}
+
+test('what a changed body makes untrue goes: digests and ranges; its entity tag stays as a weak one', async (t) => {
+  const changed = await rewritten(t, { ...aboutBytes, ETag: '"v1"', 'Last-Modified': 'then' }, Buffer.from('{}'))
+  assert.doesNotMatch(changed.received, /digest|md5|ranges/i)
+  assert.match(changed.received, /ETag: W\/"v1"\r\nLast-Modified: then\r\n/)
+  const weak = await rewritten(t, { ETag: 'W/"v1"' }, Buffer.from('{}'))
+  assert.match(weak.received, /ETag: W\/"v1"\r\n/)
+  const other = await rewritten(t, { ...aboutBytes, 'Content-Type': 'text/plain', ETag: '"v1"' }, Buffer.from('{}'))
+  for (const [name, value] of Object.entries({ ...aboutBytes, ETag: '"v1"' })) {
+    assert.ok(other.received.includes(`\r\n${name}: ${value}\r\n`), name)
+  }
+})
+
+test('the weak entity tag of a changed body finds it unchanged, and the 304 names the same tag', async (t) => {
+  const upstream = await startUpstream(t, (request, response) => {
+    const fresh = request.headers['if-none-match']?.replace(/^W\//, '') === '"v1"'
+    response.writeHead(fresh ? 304 : 200, { ETag: '"v1"', ...(!fresh && { 'Content-Type': 'application/json' }) })
+    response.end(fresh ? undefined : '{}')
+  })
+  const { port } = await startProxy(t, { routes: [{ upstream: upstream.url, rewriteLinks: true }] })
+  const tag = /\r\nETag: ([^\r]+)/.exec((await raw(t, port, get('/'))).head)?.[1] ?? ''
+  assert.equal(tag, 'W/"v1"')
+  const again = await raw(t, port, get('/', `If-None-Match: ${tag}\r\n`))
+  assert.equal(again.status, 304)
+  assert.match(again.head, /\r\nETag: W\/"v1"/)
+  assert.equal(upstream.seen[1]?.headers['if-none-match'], tag)
 })
