@@ -9,7 +9,7 @@ import type { RequestRecord } from './request-record.ts'
 import { Retry, type RetryOwner } from './retry.ts'
 import type { ServedRoute } from './routes.ts'
 import type { Waiting } from './rate-limit.ts'
-import { callerKey, collect, type Sent } from './sent.ts'
+import { collect, type Sent } from './sent.ts'
 import type { ReplayObstacle } from './setup.ts'
 import { Upload, type UploadOwner } from './upload.ts'
 import { asProxyError, upstreamProblem } from './faults.ts'
@@ -62,7 +62,7 @@ export class Forwarding implements UpstreamHandler, UploadOwner, RetryOwner, Wai
 
   begin(): void {
     try {
-      if (this.#mayGo(false)) this.#authorize()
+      if (this.route.mayGo(this.#request, this)) this.#authorize()
     } catch (error) {
       this.fail(error)
     }
@@ -79,15 +79,9 @@ export class Forwarding implements UpstreamHandler, UploadOwner, RetryOwner, Wai
     this.context.watchdog.delete(this)
   }
 
-  /** Asks the route's governor, if there is one; false: onTurn() or onRefused() follow. */
-  #mayGo(urgent: boolean): boolean {
-    const { governor } = this.route
-    return governor === undefined || governor.enter(callerKey(this.route, this.#request), this, urgent)
-  }
-
   onTurn(): void {
     try {
-      if (this.#sent === undefined) this.#authorize()
+      if (this.record.attempts === 0) this.#authorize()
       else this.#sendAgain()
     } catch (error) {
       this.fail(error)
@@ -108,7 +102,13 @@ export class Forwarding implements UpstreamHandler, UploadOwner, RetryOwner, Wai
       return
     }
     this.record.refreshed = true
-    this.#sent.pending.then(() => this.#launch()).catch((error: unknown) => this.fail(error))
+    this.#sent.pending.then(() => this.#afterWait()).catch((error: unknown) => this.fail(error))
+    this.route.governor?.giveBack(this)
+  }
+
+  /** The tokens are here: what was given back of the rate limit while they were waited for is needed now. */
+  #afterWait(): void {
+    if (!this.#over && this.route.mayGo(this.#request, this)) this.#launch()
   }
 
   #launch(): void {
@@ -141,7 +141,7 @@ export class Forwarding implements UpstreamHandler, UploadOwner, RetryOwner, Wai
 
   resend(): void {
     try {
-      if (this.#mayGo(true)) this.#sendAgain()
+      if (this.route.mayGo(this.#request, this, true)) this.#sendAgain()
     } catch (error) {
       // The governor has no room for the replay: the rejected answer is what there is.
       if (!(error instanceof ProxyError)) throw error

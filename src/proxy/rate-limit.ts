@@ -15,7 +15,11 @@ interface Entry {
   readonly cancel: () => void
 }
 
-const second = 1000
+/**
+ * Milliseconds. A sliding second of the upstream's clock, with room for what lies between a start that is counted and the moment its bytes leave: the wait for a
+ * body's first piece, and the jitter of timers.
+ */
+const second = 1015
 const day = 86_400_000
 /** A Retry-After from the upstream is obeyed for no longer than this: then one request finds out anew. */
 const longestBlock = 300_000
@@ -25,12 +29,15 @@ export class Governor {
   readonly config: RateLimitConfig
   readonly #clock: Clock
   readonly #queue = new CallerQueue<Entry>()
+  /** Those that wait for a token before they can use what they were given; each has a place. */
+  readonly #away = new Set<Waiting>()
   /** Start times of the requests of the last second, oldest first. */
   #recent: number[] = []
   #today = -1
   #usedToday = 0
-  /** By the monotonic clock: the upstream asked for a pause until then. */
+  /** By the monotonic clock: the upstream asked for a pause until then, with this status. */
   #blockedUntil = 0
+  #blockedBy = 0
   #cancelWake: (() => void) | undefined
 
   constructor(config: RateLimitConfig, clock: Clock) {
@@ -43,12 +50,14 @@ export class Governor {
    * `urgent`: a replay, whose first try was paid for already; it goes before all others and needs no place in the queue.
    */
   enter(caller: string, waiting: Waiting, urgent = false): boolean {
+    const placed = this.#away.delete(waiting) || urgent
     const delay = this.#delay()
     if (delay === 0 && (urgent || this.#queue.size === 0)) {
       this.#take()
       return true
     }
-    if (delay > this.config.maxWait || (!urgent && this.#queue.size >= this.config.queue)) throw this.#refusal(delay)
+    if (delay > this.config.maxWait || (!placed && this.#waiting(this.#away.size) >= this.config.queue))
+      throw this.#refusal(delay)
     const entry: Entry = {
       waiting,
       cancel: this.#clock.schedule(this.config.maxWait, () => {
@@ -62,16 +71,44 @@ export class Governor {
     return false
   }
 
-  /** A caller that went away frees its place. */
-  leave(waiting: Waiting): void {
-    this.#queue.remove((entry) => entry.waiting === waiting)?.cancel()
+  /**
+   * Called at once after enter() or onTurn() by a request that cannot be sent before a token comes: others may go meanwhile. It keeps a place and enters again when
+   * it is ready. Throws `rate_limited` when there is no place, or the day is over before its turn.
+   */
+  giveBack(waiting: Waiting): void {
+    this.#recent.pop()
+    this.#usedToday--
+    const { perDay = Infinity, maxWait, queue } = this.config
+    const wait = this.#untilMidnight()
+    if (this.#away.size >= perDay - this.#usedToday && wait > maxWait) throw this.#refusal(wait)
+    if (this.#waiting(this.#away.size + 1) > queue) throw this.#refusal(0)
+    this.#away.add(waiting)
   }
 
-  /** Obeys what an answer says about the next request: Retry-After (RFC 9110 section 10.2.3) or X-RateLimit-Reset. */
+  /** A caller that went away frees its place. */
+  leave(waiting: Waiting): void {
+    if (!this.#away.delete(waiting)) this.#queue.remove((entry) => entry.waiting === waiting)?.cancel()
+  }
+
+  /**
+   * Obeys what an answer says about the next request: Retry-After (RFC 9110 section 10.2.3) or X-RateLimit-Reset. That of a 503 is about the service that is down, not
+   * about the number of calls.
+   */
   observe(status: number, headers: readonly string[]): void {
-    if (status !== 429 && status !== 503 && status !== 403) return
+    if (status !== 429 && status !== 403) return
     const pause = askedPause(status, headers, this.#clock.now())
-    if (pause !== undefined) this.#blockedUntil = Math.max(this.#blockedUntil, this.#clock.monotonic() + pause)
+    if (pause === undefined) return
+    const until = this.#clock.monotonic() + pause
+    if (until <= this.#blockedUntil) return
+    this.#blockedUntil = until
+    this.#blockedBy = status
+  }
+
+  /** Requests that wait, or will. Of `away` ones that wait for a token, as many as the limit has room for are free to go then. */
+  #waiting(away: number): number {
+    const { perSecond = Infinity, perDay = Infinity } = this.config
+    const room = this.#delay() > 0 ? 0 : Math.min(perSecond - this.#recent.length, perDay - this.#usedToday)
+    return this.#queue.size + Math.max(0, away - room)
   }
 
   /** Milliseconds until a request may go; 0 = now. */
@@ -85,15 +122,19 @@ export class Governor {
       if (oldest !== undefined) delay = Math.max(delay, oldest + second - now + 1)
     }
     if (perDay !== undefined) {
-      const wall = this.#clock.now()
-      const today = Math.floor(wall / day)
+      const today = Math.floor(this.#clock.now() / day)
       if (today !== this.#today) {
         this.#today = today
         this.#usedToday = 0
       }
-      if (this.#usedToday >= perDay) delay = Math.max(delay, (today + 1) * day - wall)
+      if (this.#usedToday >= perDay) delay = Math.max(delay, this.#untilMidnight())
     }
     return delay
+  }
+
+  /** 00:00 UTC. */
+  #untilMidnight(): number {
+    return day - (this.#clock.now() % day)
   }
 
   #take(): void {
@@ -125,7 +166,11 @@ export class Governor {
   }
 
   #refusal(delay: number): ProxyError {
-    return new ProxyError('rate_limited', { retryAfter: Math.max(1, Math.ceil(delay / 1000)) })
+    const retryAfter = Math.max(1, Math.ceil(delay / 1000))
+    if (delay === 0 || delay > this.#blockedUntil - this.#clock.monotonic())
+      return new ProxyError('rate_limited', { retryAfter })
+    const detail = `The upstream answered ${this.#blockedBy} and asked for a pause, which the route's rateLimit keeps; try again after Retry-After seconds.`
+    return new ProxyError('rate_limited', { retryAfter, detail })
   }
 }
 

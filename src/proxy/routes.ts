@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import { isDeepStrictEqual } from 'node:util'
 import picomatch from 'picomatch'
 import type { TokenRejectionRule } from '../config/schema.ts'
@@ -5,8 +6,9 @@ import { ProxyError } from '../errors.ts'
 import { InjectedHeaders } from './injected-headers.ts'
 import { keyCount, KeyRing } from './key-ring.ts'
 import { Links } from './links.ts'
-import { Governor } from './rate-limit.ts'
+import { Governor, type Waiting } from './rate-limit.ts'
 import { RequestHeaders } from './request-headers.ts'
+import { callerKey } from './sent.ts'
 import type { ProxyDeps, ProxyRoute, ProxySetup, RouteCredential } from './setup.ts'
 
 /** A route with everything looked up in advance that a request would else look up again. */
@@ -78,6 +80,11 @@ export class ServedRoute {
     if (this.#paths === undefined) return
     // An encoded slash matches * as text but may be a separator to the upstream: both readings have to be allowed.
     if (!this.#paths(path) || !this.#paths(decoded(path))) throw new ProxyError('path_not_allowed')
+  }
+
+  /** Asks the governor, if there is one; false: `waiting` is told later. Throws `rate_limited`. */
+  mayGo(request: IncomingMessage, waiting: Waiting, urgent = false): boolean {
+    return this.governor === undefined || this.governor.enter(callerKey(this, request), waiting, urgent)
   }
 
   get allowedMethods(): readonly string[] | undefined {

@@ -27,7 +27,7 @@ test('large pieces and the only piece are kept as they came, not copied', () => 
   pieces.add(large)
   pieces.add(larger)
   assert.deepEqual(
-    pieces.blocks().map((block) => [small, large, larger].indexOf(block)),
+    pieces.blocks().map((block) => [small, large, larger].findIndex((piece) => piece === block)),
     [0, 1, 2],
   )
 })
