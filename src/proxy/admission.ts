@@ -19,9 +19,11 @@ export function admit(request: IncomingMessage, record: RequestRecord, guard: Gu
   checkHead(request)
   let target = originalTarget(request)
   const absolute = absoluteTarget(target)
-  guard.check(request.headers, request.socket.remoteAddress === undefined)
+  // The peer's address would be unknown of a TCP caller that has left already, too.
+  const unixSocket = request.socket.localPort === undefined
+  guard.check(request.headers, unixSocket)
   if (absolute !== undefined) {
-    guard.checkHost(absolute.authority)
+    guard.checkHost(absolute.authority, unixSocket)
     target = absolute.target
   }
   const length = pathLength(target)
@@ -35,10 +37,14 @@ export function admit(request: IncomingMessage, record: RequestRecord, guard: Gu
 }
 
 /** What Node's parser lets through and RFC 9112 does not. */
-function checkHead({ rawHeaders, headers, httpVersionMajor, httpVersionMinor, method }: IncomingMessage): void {
+function checkHead(request: IncomingMessage): void {
+  const { rawHeaders, headers, httpVersionMajor, httpVersionMinor, method } = request
   if (rawHeaders.length > 2 * maxHeaderFields) throw new ProxyError('headers_too_large')
   if (httpVersionMajor !== 1) {
     throw new ProxyError('bad_request', { detail: 'Only HTTP/1.1 and HTTP/1.0 are spoken here.' })
+  }
+  if (!hasSoundFraming(request)) {
+    throw new ProxyError('bad_request', { detail: 'The only Transfer-Encoding is chunked, in HTTP/1.1.' })
   }
   if (method === 'TRACE') throw new ProxyError('method_not_allowed')
   // HTTP/1.0 did not know Expect yet, nor Host.
@@ -61,9 +67,22 @@ function countHosts(rawHeaders: readonly string[]): number {
   return hosts
 }
 
-/** A caller that waits for 100 (Continue) and was not sent one: its body never comes. */
-export function awaitsContinue({ headers, complete }: IncomingMessage): boolean {
-  return headers.expect !== undefined && !complete
+/** Nobody can tell where the request after a refused one begins. */
+export function endsConnection(request: IncomingMessage): boolean {
+  // A caller that waits for 100 (Continue) and was not sent one: its body never comes.
+  if (request.headers.expect !== undefined && !request.complete && announcesBody(request)) return true
+  return !hasSoundFraming(request)
+}
+
+/** An announced empty body is a body too. */
+export function announcesBody({ headers }: IncomingMessage): boolean {
+  return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
+}
+
+/** RFC 9112 section 6.1: chunked is the one coding that is understood here, and HTTP/1.0 had none. Node's parser sees to the rest. */
+function hasSoundFraming({ headers, httpVersionMinor }: IncomingMessage): boolean {
+  const coding = headers['transfer-encoding']
+  return coding === undefined || (httpVersionMinor > 0 && coding.toLowerCase() === 'chunked')
 }
 
 export function isWebSocket({ headers: { upgrade, connection }, method }: IncomingMessage): boolean {

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../clock.ts'
 import type { ProxyError } from '../errors.ts'
-import { awaitsContinue } from './admission.ts'
+import { endsConnection } from './admission.ts'
 import { Connection } from './connection.ts'
 import { asProxyError } from './faults.ts'
 import type { Forwarding } from './forward.ts'
@@ -19,6 +19,7 @@ type OwnedResponse = ServerResponse & { [key]?: Conversation }
 export class Conversation {
   readonly record: RequestRecord
   readonly #response: OwnedResponse
+  readonly #connection: Connection
   readonly #clock: Clock
   readonly #events: ProxyEvents
   /** Called once, at the end. */
@@ -34,6 +35,7 @@ export class Conversation {
   ) {
     this.record = record
     this.#response = response
+    this.#connection = Connection.of(response.req.socket)
     this.#clock = clock
     this.#events = events
     this.#onOver = onOver
@@ -45,22 +47,37 @@ export class Conversation {
   /** Forwards as soon as the requests before it on this connection are answered. */
   forward(forwarding: Forwarding): void {
     this.#forwarding = forwarding
-    Connection.of(this.#response.req.socket).enter(this)
+    this.#connection.enter(this)
   }
 
   begin(): void {
-    this.#forwarding?.begin()
+    if (this.#forwarding?.over === false) this.#forwarding.begin()
   }
 
-  /** Answers the request at once. */
+  /** Answers the request at once; Node keeps the answer back until those before it are out. */
   refuse(error: unknown, closing: boolean): void {
     this.record.error = asProxyError(error)
-    sendProblem(this.#response, this.record, closing || awaitsContinue(this.#response.req))
+    this.#connection.enter(this)
+    sendProblem(this.#response, this.record, closing || endsConnection(this.#response.req))
   }
 
   /** The rest of the request turned out to be malformed: nothing more can be read from its connection. */
   break(error: ProxyError): void {
     this.#forwarding?.fail(error, true)
+  }
+
+  /** The last byte of the request has arrived. */
+  get complete(): boolean {
+    return this.#response.req.complete
+  }
+
+  get over(): boolean {
+    return this.#over
+  }
+
+  /** The caller takes more of the answer. */
+  takesMore(): void {
+    this.#response.emit('drain')
   }
 
   /** The answer is out, or its connection gone. A second call changes nothing. */
@@ -75,11 +92,9 @@ export class Conversation {
     }
     record.finish(this.#clock.monotonic())
     this.#onOver()
-    if (this.#forwarding !== undefined) {
-      this.#forwarding.close()
-      Connection.of(request.socket).leave(this)
-    }
+    this.#forwarding?.close()
     if (!request.complete && !request.socket.destroyed) linger(request, this.#clock)
+    this.#connection.leave(this)
     this.#events.onFinish?.(record)
   }
 }
@@ -91,8 +106,11 @@ function onClose(this: OwnedResponse): void {
 /** Closing a connection with unread data in it makes TCP take back what was sent: the caller would lose the answer. */
 function linger(request: IncomingMessage, clock: Clock): void {
   const { socket } = request
+  const connection = Connection.of(socket)
+  connection.drained = request
   const cancel = clock.schedule(lingerTime, () => socket.destroy())
   const done = () => {
+    connection.drained = undefined
     cancel()
     socket.off('close', done)
   }

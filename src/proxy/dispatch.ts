@@ -3,12 +3,14 @@ import type { Socket } from 'node:net'
 import { ProxyError } from '../errors.ts'
 import type { BoundAddress } from '../http/listen.ts'
 import { admit, isWebSocket } from './admission.ts'
+import { Connection } from './connection.ts'
 import { Conversation } from './conversation.ts'
 import { asProxyError } from './faults.ts'
 import type { ForwardContext } from './forward-context.ts'
 import { Forwarding } from './forward.ts'
 import { Guard } from './guard.ts'
 import { AskingCaller, Handshake, handshakeRoutes, hasBody } from './handshake.ts'
+import { answerLast } from './malformed.ts'
 import { sendProblem } from './problem.ts'
 import { RequestRecord } from './request-record.ts'
 import { RouteTable, type ServedRoute } from './routes.ts'
@@ -105,6 +107,10 @@ export class Dispatcher {
   }
 
   handle(request: IncomingMessage, response: ServerResponse): void {
+    if (Connection.of(request.socket).ended) {
+      request.resume()
+      return
+    }
     const { clock, ids } = this.#deps
     this.#inFlight++
     const record = new RequestRecord(request, ids, clock.monotonic())
@@ -121,6 +127,15 @@ export class Dispatcher {
   /** A WebSocket handshake. Its record ends with the connection. */
   upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
     const { clock, events, ids } = this.#deps
+    if (Connection.of(request.socket).busy) {
+      // Whoever asks for another protocol has to wait for the answers before it (RFC 6455 section 4.1).
+      request.resume()
+      this.endWith(
+        new ProxyError('bad_request', { detail: 'Send the handshake after the answers before it.' }),
+        request.socket,
+      )
+      return
+    }
     const record = new RequestRecord(request, ids, clock.monotonic())
     const caller = new AskingCaller(request, socket, head)
     // Only before Node 22.21 and 24.9: an upgrade that upgrades() would have turned down is ignored here.
@@ -154,6 +169,16 @@ export class Dispatcher {
       record.error = asProxyError(error)
       sendProblem(caller.response, record, true)
     }
+  }
+
+  /** The last answer on a connection that Node's server has let go of, once the requests before it are answered. */
+  endWith(problem: ProxyError, socket: Socket): void {
+    const { events, ids } = this.#deps
+    const connection = Connection.of(socket)
+    this.#askers.add(socket)
+    socket.once('close', () => this.#askers.delete(socket))
+    connection.adopt()
+    connection.end(() => answerLast(problem, socket, ids, (error) => events.onMalformed?.(error)))
   }
 
   #newGuard(setup: ProxySetup): Guard {

@@ -27,7 +27,7 @@ export class Guard {
     this.#secret = config.callerSecret === null ? undefined : digest(config.callerSecret)
   }
 
-  /** Throws the ProxyError that the request is refused with. `unixSocket`: no browser can connect, so an empty Host is fine. */
+  /** Throws the ProxyError that the request is refused with. */
   check(headers: IncomingHttpHeaders, unixSocket: boolean): void {
     this.checkHost(headers.host, unixSocket)
     if (headers.origin !== undefined || headers['sec-fetch-site'] !== undefined) this.#checkBrowser(headers)
@@ -37,9 +37,14 @@ export class Guard {
   /**
    * `host` undefined means that an HTTP/1.0 request came without one (HTTP/1.1 ones were refused as malformed): it comes from no browser, so
    * there is no rebinding to stop.
+   *
+   * No browser connects to a unix socket, and its callers write what they like: nothing, or a name such as unix or docker. Names with a dot
+   * are checked there too, because `ssh -L 8080:/run/sidecar.sock` puts the socket before a browser all the same, and every name that a page
+   * can rebind has a dot.
    */
-  checkHost(host: string | undefined, unixSocket = false): void {
-    if (host === undefined || this.#accepted.has(host) || (unixSocket && host === '')) return
+  checkHost(host: string | undefined, unixSocket: boolean): void {
+    if (host === undefined || this.#accepted.has(host) || (unixSocket && /^(?:[\w-]+(?::\d{1,5})?)?$/.test(host)))
+      return
     const name = hostName(host)
     if (name === undefined || !this.#names.has(name)) throw new ProxyError('host_not_allowed')
     if (this.#accepted.size < maxRemembered) this.#accepted.add(host)

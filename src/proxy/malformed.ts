@@ -9,30 +9,40 @@ interface ParserError extends Error {
   readonly rawPacket?: Buffer
 }
 
-/** What Node's strict HTTP parser did not take: answered in kind and closed, because nobody knows where the next request would begin. */
+/** What Node's strict HTTP parser did not take: answered in kind and closed, but not before the requests ahead of it were answered. */
 export function answerMalformed(
   error: ParserError,
   socket: Socket,
   ids: () => string,
   report: (error: ProxyError) => void,
 ): void {
-  // The caller went away; there is nobody to answer.
-  if (error.code === 'ECONNRESET' || !socket.writable) {
+  const connection = Connection.of(socket)
+  // The caller went away; there is nobody to answer. Nor is there behind half a request on top of a whole one: without the half it is the same.
+  const left = error.code === 'HPE_INVALID_EOF_STATE' && connection.busy && !connection.uploading
+  if (left || error.code === 'ECONNRESET') {
     socket.destroy()
     return
   }
-  const problem = new ProxyError(codeFor(error), { cause: error })
-  const running = Connection.of(socket).current
-  if (running !== undefined) {
-    // The fault is in the body of a request in progress (or behind it): that one is answered, if it still can be.
-    running.break(problem)
-    socket.destroySoon()
+  // What follows a request with Connection: close is ignored (RFC 9112 section 9.6).
+  if (error.code === 'HPE_CLOSED_CONNECTION') {
+    connection.end()
     return
   }
+  // The caller would go on if it were read from.
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && connection.paused) return
+  const problem = new ProxyError(codeFor(error), { cause: error })
+  connection.break(problem, () => answerLast(problem, socket, ids, report))
+}
+
+/** The answer to what was no request, on a connection without one. */
+export function answerLast(
+  problem: ProxyError,
+  socket: Socket,
+  ids: () => string,
+  report: (error: ProxyError) => void,
+): void {
   report(problem)
   socket.end(problemMessage(problem, ids()))
-  // end() alone would leave the reading side open to a caller that goes on sending.
-  socket.destroySoon()
 }
 
 function codeFor(error: ParserError): ErrorCode {

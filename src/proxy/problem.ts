@@ -14,7 +14,10 @@ function problem(error: ProxyError, requestId: string, close: boolean): { header
   headers.push('Cache-Control', 'no-store', 'Bearer-Sidecar-Error', error.code)
   if (error.retryAfter !== undefined) headers.push('Retry-After', String(Math.max(1, Math.ceil(error.retryAfter))))
   if (error.statusCode === 405) headers.push('Allow', error.allow?.join(', ') ?? forwardable)
-  if (close) headers.push('Connection', 'close')
+  // RFC 9110 section 15.5.22: what to upgrade to. This is for a caller that asked for it on a route that has it not.
+  const upgrade = error.statusCode === 426
+  if (upgrade) headers.push('Upgrade', 'websocket')
+  if (upgrade || close) headers.push('Connection', [upgrade ? 'Upgrade' : [], close ? 'close' : []].flat().join(', '))
   return { headers, body }
 }
 
@@ -22,7 +25,7 @@ function problem(error: ProxyError, requestId: string, close: boolean): { header
 export function sendProblem(response: ServerResponse, record: RequestRecord, close: boolean): void {
   const { error } = record
   if (error === undefined) return
-  const { headers, body } = problem(error, record.requestId, close)
+  const { headers, body } = problem(error, record.requestId, close || !response.shouldKeepAlive)
   record.status = error.statusCode
   response.writeHead(error.statusCode, headers)
   response.end(body)

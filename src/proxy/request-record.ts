@@ -54,11 +54,12 @@ export class RequestRecord {
     return this.#request.method ?? ''
   }
 
-  /** The request target without its query. */
+  /** The path of the request target: no query, and nothing of the authority of an absolute one, which may hold a password. */
   get path(): string {
     const target = originalTarget(this.#request)
     const query = target.indexOf('?')
-    return query === -1 ? target : target.slice(0, query)
+    const path = query === -1 ? target : target.slice(0, query)
+    return path.charCodeAt(0) === 0x2f || path === '*' ? path : (/^[^/]*:\/\/[^/]*(\/.*)/s.exec(path)?.[1] ?? '/')
   }
 
   /** The caller's traceparent field, which goes upstream as it came (W3C Trace Context section 3.2). */

@@ -1,13 +1,13 @@
 import Fastify from 'fastify'
-import type { IncomingMessage, RequestListener, Server } from 'node:http'
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { http } from '../builtins.ts'
 import { ProxyError } from '../errors.ts'
 import { listen, type BoundAddress } from '../http/listen.ts'
 import { withoutSchemas } from '../http/no-schemas.ts'
+import { announcesBody } from './admission.ts'
 import { Dispatcher } from './dispatch.ts'
 import { answerMalformed } from './malformed.ts'
-import { problemMessage } from './problem.ts'
 import type { ProxyDeps, ProxySetup } from './setup.ts'
 
 export interface ProxyServer {
@@ -136,7 +136,11 @@ function httpServer({ ids, events }: ProxyDeps, dispatcher: Dispatcher, handler:
     handler,
   )
   server.maxHeadersCount = 0
-  server.on('checkContinue', handler)
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+    // Else Node would close the connection of a caller that expects 100 without having a body to send.
+    if (!announcesBody(request)) response.writeContinue()
+    handler(request, response)
+  })
   server.on('checkExpectation', handler)
   server.on('clientError', (error: Error, socket: Socket) =>
     answerMalformed(error, socket, ids, (problem) => events.onMalformed?.(problem)),
@@ -144,12 +148,7 @@ function httpServer({ ids, events }: ProxyDeps, dispatcher: Dispatcher, handler:
   takeUpgrades(server, dispatcher)
   // A tunnel would lead past every rule; whoever asks for one is no caller of ours.
   server.on('connect', (_request: IncomingMessage, socket: Socket) => {
-    const problem = new ProxyError('method_not_allowed')
-    events.onMalformed?.(problem)
-    // Node took its own error listener away with the socket.
-    socket.on('error', () => socket.destroy())
-    socket.end(problemMessage(problem, ids()))
-    socket.destroySoon()
+    dispatcher.endWith(new ProxyError('method_not_allowed'), socket)
   })
   return server
 }

@@ -128,7 +128,7 @@ test('E4, E5: with a caller secret, only who sends it is served, and it goes no 
   assert.ok(!upstream.seen[0]?.rawHeaders.some((item) => /sidecar/i.test(item)))
 })
 
-test('E4: a unix socket is for its owner alone and takes any local Host, or none', async (t) => {
+test('E4: a unix socket is for its owner alone and takes any Host that no page can have, or none', async (t) => {
   const upstream = await startUpstream(t)
   const path = join(tempDir(t), 'proxy.sock')
   await startProxy(t, { routes: [{ upstream: upstream.url }], proxy: { listen: `unix:${path}` } })
@@ -136,7 +136,13 @@ test('E4: a unix socket is for its owner alone and takes any local Host, or none
   for (const [name, status] of [
     ['localhost', 200],
     ['', 200],
+    ['unix', 200],
+    ['Docker:80', 200],
     ['evil.example', 403],
+    ['evil.', 403],
+    ['a@unix', 403],
+    ['[::2]', 403],
+    ['127.0.0.2', 403],
   ] as const) {
     const got = await new Promise<number | undefined>((resolve, reject) => {
       httpRequest({ socketPath: path, path: '/', headers: { Host: name } }, (response) => {
@@ -148,4 +154,11 @@ test('E4: a unix socket is for its owner alone and takes any local Host, or none
     })
     assert.equal(got, status, name)
   }
+})
+
+test('E1: what names a unix socket names no TCP listener', async (t) => {
+  const upstream = await startUpstream(t)
+  const { port } = await startProxy(t, { routes: [{ upstream: upstream.url }] })
+  assert.equal(code(await raw(t, port, 'GET / HTTP/1.1\r\nHost: unix\r\n\r\n')), 'host_not_allowed')
+  assert.equal(upstream.seen.length, 0)
 })

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import fc from 'fast-check'
 import { absoluteTarget, checkPath } from '../../src/proxy/target.ts'
-import { code, get, host, raw, startProxy, startUpstream, type RouteSettings } from './harness.ts'
+import { code, dial, get, host, raw, startProxy, startUpstream, type RouteSettings } from './harness.ts'
 
 async function proxyTo(t: test.TestContext, route: Partial<RouteSettings> = {}, base = '') {
   const upstream = await startUpstream(t)
   const started = await startProxy(t, { routes: [{ upstream: upstream.url + base, ...route }] })
-  return { upstream, port: started.port }
+  return { upstream, port: started.port, records: started.records }
 }
 
 for (const target of [
@@ -146,7 +146,34 @@ test('C5: a WebSocket on a route without websocket is answered 426', async (t) =
   )
   assert.equal(answer.status, 426)
   assert.equal(code(answer), 'upgrade_not_allowed')
+  assert.match(answer.head, /^Upgrade: websocket$/m)
+  assert.match(answer.head, /^Connection: Upgrade$/m)
   assert.equal(upstream.seen.length, 0)
+})
+
+test('a 426 that ends its connection says so beside the Upgrade (RFC 9110 section 7.8)', async (t) => {
+  const { port } = await proxyTo(t)
+  const caller = dial(t, port).write(get('/', 'Connection: upgrade, close\r\nUpgrade: websocket\r\n'))
+  assert.match((await caller.answer()).head, /^Connection: Upgrade, close$/m)
+  assert.equal(await caller.untilClosed(), '')
+})
+
+test('the path of a record holds nothing of the authority of an absolute target, nor the query (F2)', async (t) => {
+  const { port, records } = await proxyTo(t)
+  const requests = [
+    'http://u:PASSWORD@localhost/a?SECRET',
+    'http://u:PASSWORD@localhost',
+    'http://u:PASSWORD@localhost?SECRET/x',
+    'HTTPS://PASSWORD/b',
+    'http://localhost/c',
+    '*',
+    '//d?e',
+  ]
+  for (const target of requests) await raw(t, port, get(target))
+  assert.deepEqual(
+    records.map(({ path }) => path),
+    ['/a', '/', '/', '/b', '/c', '*', '//d'],
+  )
 })
 
 for (const [path, base, target, expected] of [

@@ -224,9 +224,13 @@ test('a handshake may follow a request on its connection, but not overtake it', 
   assert.equal((await patient.answer()).status, 200)
   assert.equal((await patient.write(get('/ws/then', handshake)).answer()).status, 101)
   const hasty = dial(t, port).write(get('/ws/slow') + get('/ws/too-early', handshake))
-  assert.equal(await hasty.untilClosed(), '')
+  while (upstream.seen.length < 2) await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(hasty.received, '')
   answer(undefined)
+  assert.deepEqual([(await hasty.answer()).status, (await hasty.answer()).status], [200, 400])
+  assert.equal(await hasty.untilClosed(), '')
   assert.deepEqual(handshakes, ['/then'])
+  assert.equal(upstream.seen.length, 2)
 })
 
 test('after a reload open WebSockets go on and new ones take the new route', async (t) => {
