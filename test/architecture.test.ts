@@ -196,6 +196,14 @@ describe('architecture', () => {
     )
   })
 
+  it('calls with its own client, and with undici the Kubernetes API alone', () => {
+    const users = modules.filter(({ imports }) => imports.some(({ target }) => target === 'undici'))
+    assert.deepEqual(
+      users.map(({ file }) => file),
+      ['src/stores/kubernetes-api.ts'],
+    )
+  })
+
   it('never prints past the logger or the command line output', () => {
     assert.deepEqual(uses(/^(globalThis\.)?console\./, []), [])
   })
