@@ -1,3 +1,5 @@
+import picomatch from 'picomatch'
+import { http } from '../builtins.ts'
 import { isLoopback } from '../http/loopback.ts'
 import type { Provider } from '../providers/provider.ts'
 import { forbiddenHeader, sameHeader } from './injected-headers.ts'
@@ -16,6 +18,8 @@ export function routeFindings(config: Config, presets: ReadonlyMap<string, Provi
     const names = [route.credential].flat()
     const found = [
       ...pathFindings(route, twin < index ? twin : undefined),
+      ...route.allowMethods.flatMap(methodFindings),
+      ...route.allowPaths.flatMap(globFindings),
       ...upstreamFindings(route),
       ...referenceFindings(names, Object.keys(credentials)),
       ...headerFindings(route, names, credentials),
@@ -34,7 +38,7 @@ export function routeFindings(config: Config, presets: ReadonlyMap<string, Provi
 
 const withSlash = (path: string) => (path.endsWith('/') ? path : `${path}/`)
 
-function pathFindings({ path, allowMethods }: RouteConfig, twin: number | undefined): Finding[] {
+function pathFindings({ path }: RouteConfig, twin: number | undefined): Finding[] {
   const findings: Finding[] = []
   if (/[?#\\\s]/.test(path) || path.split('/').some((segment) => /^(\.|%2e){1,2}$/i.test(segment))) {
     findings.push({
@@ -43,12 +47,34 @@ function pathFindings({ path, allowMethods }: RouteConfig, twin: number | undefi
     })
   } else if (path.includes('//')) findings.push({ path: ['path'], message: 'must not hold an empty segment (//)' })
   if (twin !== undefined) findings.push({ path: ['path'], message: `is the path of routes[${twin}], too` })
-  for (const [index, method] of allowMethods.entries()) {
-    if (/^(CONNECT|TRACE)$/i.test(method)) {
-      findings.push({ path: ['allowMethods', index], message: 'CONNECT and TRACE are never forwarded' })
-    }
-  }
   return findings
+}
+
+const forwarded = http.METHODS.filter((method) => method !== 'CONNECT' && method !== 'TRACE')
+
+/** Methods are told apart by case, and one that Node's parser does not know never gets as far as the list. */
+function methodFindings(method: string, index: number): Finding[] {
+  const path = ['allowMethods', index]
+  if (/^(CONNECT|TRACE)$/i.test(method)) return [{ path, message: 'CONNECT and TRACE are never forwarded' }]
+  if (forwarded.includes(method)) return []
+  return [{ path, message: `is not a method that can be forwarded${didYouMean(method, forwarded)}` }]
+}
+
+/** Globs that would allow more, or less, than they seem to. */
+function globFindings(glob: string, index: number): Finding[] {
+  const path = ['allowPaths', index]
+  if (glob.startsWith('!')) {
+    return [
+      { path, message: 'list what is allowed: negation (!) is not supported, and everything else is refused anyway' },
+    ]
+  }
+  if (!/^(?:\/|\*\*)/.test(glob)) return [{ path, message: 'must begin with /, as every path does' }]
+  try {
+    picomatch.makeRe(glob, { strictBrackets: true })
+    return []
+  } catch {
+    return [{ path, message: 'has a bracket without its partner; with a backslash before it, it stands for itself' }]
+  }
 }
 
 function upstreamFindings({ upstream, allowInsecureUpstream }: RouteConfig): Finding[] {

@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 import { isDeepStrictEqual } from 'node:util'
-import picomatch from 'picomatch'
 import type { TokenRejectionRule } from '../config/schema.ts'
 import { ProxyError } from '../errors.ts'
+import { AllowedPaths } from './allowed-paths.ts'
 import { InjectedHeaders } from './injected-headers.ts'
 import { keyCount, KeyRing } from './key-ring.ts'
 import { Links } from './links.ts'
@@ -33,7 +33,7 @@ export class ServedRoute {
   readonly #exact: boolean
   readonly #emptyTail: string
   readonly #methods: ReadonlySet<string> | undefined
-  readonly #paths: ((path: string) => boolean) | undefined
+  readonly #paths: AllowedPaths | undefined
 
   constructor(route: ProxyRoute, rings: ReadonlyMap<string, KeyRing>, governor: Governor | undefined) {
     const { config, credentials, upstreamUrl } = route
@@ -57,7 +57,7 @@ export class ServedRoute {
     const keyRules = credentials.flatMap(({ config }, index) => (this.keyRings[index] ? config.keyRejected : []))
     this.suspectStatuses = new Set([...this.tokenRules.flat(), ...keyRules].map(({ status }) => status))
     this.#methods = config.allowMethods.length > 0 ? new Set(config.allowMethods) : undefined
-    this.#paths = config.allowPaths.length > 0 ? picomatch([...config.allowPaths], { dot: true }) : undefined
+    this.#paths = config.allowPaths.length > 0 ? new AllowedPaths(config.allowPaths) : undefined
   }
 
   /** `path` is the request's without its query. A prefix that ends in no slash ends at a segment's end all the same. */
@@ -77,9 +77,7 @@ export class ServedRoute {
   /** Throws `method_not_allowed` or `path_not_allowed`. */
   checkAllowed(method: string, path: string): void {
     if (this.#methods?.has(method) === false) throw new ProxyError('method_not_allowed', { allow: this.allowedMethods })
-    if (this.#paths === undefined) return
-    // An encoded slash matches * as text but may be a separator to the upstream: both readings have to be allowed.
-    if (!this.#paths(path) || !this.#paths(decoded(path))) throw new ProxyError('path_not_allowed')
+    if (this.#paths?.allow(path) === false) throw new ProxyError('path_not_allowed')
   }
 
   /** Asks the governor, if there is one; false: `waiting` is told later. Throws `rate_limited`. */
@@ -90,10 +88,6 @@ export class ServedRoute {
   get allowedMethods(): readonly string[] | undefined {
     return this.#methods && [...this.#methods]
   }
-}
-
-function decoded(path: string): string {
-  return path.replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
 }
 
 /** All routes of one setup. */

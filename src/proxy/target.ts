@@ -10,7 +10,7 @@ const suspicious = /[^\x21-\x7e]|[\\#]|\.\.|%2e|%c0|%c1|%e0%80|%ef%bc|%u/i
 
 /** Spellings that servers were seen to read as . / or \ : percent-encoded, overlong UTF-8, full-width, IIS %u. */
 const dots = /%2e|%c0%ae|%e0%80%ae|%ef%bc%8e|%u002e|%uff0e/gi
-const separators = /%2f|%5c|%c0%af|%c1%9c|%e0%80%af|%ef%bc%8f|%ef%bc%bc|%u002f|%u005c|%uff0f|\\/gi
+export const encodedSeparators = /%2f|%5c|%c0%af|%c1%9c|%e0%80%af|%ef%bc%8f|%ef%bc%bc|%u002f|%u005c|%uff0f/gi
 /** Bytes after which servers were seen to cut a segment off: path parameters, NUL, blanks. */
 const endings = /(?:;|%3b|%00|%09|%20).*$/i
 
@@ -31,7 +31,7 @@ export function checkPath(path: string): void {
       detail: 'The path holds a backslash, a # or a control character. Percent-encode it.',
     })
   }
-  const segments = path.replace(dots, '.').replace(separators, '/').split('/')
+  const segments = path.replace(dots, '.').replace(encodedSeparators, '/').split('/')
   if (segments.some((segment) => segment.replace(endings, '') === '..')) {
     throw new ProxyError('bad_request', {
       detail: 'The path holds a ".." segment, plain or encoded. Send the path without it.',

@@ -236,6 +236,23 @@ routes:
     ],
   ],
   [
+    'lists of methods and paths that would allow more or less than they seem to',
+    minimal({
+      route: `allowMethods: [GET, get, LIST, Delte, trace]
+allowPaths: ['/a/{b,c}/*', '/d/[0-9]*', '!/e/**', 'payments/**', '[', '/x[', '/caf%C3%A9/*', '/a b/*', '**/x', '/y\\[']`,
+    }),
+    [
+      'c.yaml:13:25 routes[0].allowMethods[1]: is not a method that can be forwarded; did you mean GET?',
+      'c.yaml:13:30 routes[0].allowMethods[2]: is not a method that can be forwarded',
+      'c.yaml:13:36 routes[0].allowMethods[3]: is not a method that can be forwarded; did you mean DELETE?',
+      'c.yaml:13:43 routes[0].allowMethods[4]: CONNECT and TRACE are never forwarded',
+      'c.yaml:14:45 routes[0].allowPaths[2]: list what is allowed: negation (!) is not supported, and everything else is refused anyway',
+      'c.yaml:14:55 routes[0].allowPaths[3]: must begin with /, as every path does',
+      'c.yaml:14:70 routes[0].allowPaths[4]: must begin with /, as every path does',
+      'c.yaml:14:75 routes[0].allowPaths[5]: has a bracket without its partner; with a backslash before it, it stands for itself',
+    ],
+  ],
+  [
     'addresses in each other’s way',
     minimal({
       top: 'proxy: { listen: [localhost:1, "unix:/s"] }\nadmin: { listen: 127.0.0.1:1, probesListen: 0.0.0.0:99999 }',

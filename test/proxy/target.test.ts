@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import fc from 'fast-check'
+import { AllowedPaths } from '../../src/proxy/allowed-paths.ts'
 import { absoluteTarget, checkPath } from '../../src/proxy/target.ts'
 import { code, dial, get, host, raw, startProxy, startUpstream, type RouteSettings } from './harness.ts'
 
@@ -229,11 +230,36 @@ test('allowMethods and allowPaths refuse what they do not list, in any encoding'
     ['GET /public/a%2fb', 403],
     ['GET /public/a/b', 403],
     ['GET /%70ublic/a', 403],
+    ['GET /public/a%5cb', 403],
+    ['GET /public/a%5Cb', 403],
+    ['GET /public/a%c0%afb', 403],
+    ['GET /public/.', 403],
+    ['GET /v2/a%5cb', 200],
   ] as const) {
     assert.equal((await raw(t, port, `${line} HTTP/1.1\r\n${host}\r\n`)).status, status, line)
   }
-  assert.equal(upstream.seen.length, 3)
+  assert.equal(upstream.seen.length, 4)
 })
+
+for (const [glob, allowed, refused] of [
+  ['/café/*', ['/caf%C3%A9/1', '/caf%c3%a9/1'], ['/cafe/1', '/caf%E9/1', '/caf%C3%A9/1%2f2']],
+  ['/caf%C3%A9/*', ['/caf%C3%A9/1', '/caf%c3%a9/1'], ['/cafe/1', '/caf%E9/1']],
+  ['/a b/*', ['/a%20b/1'], ['/a+b/1', '/a%2520b/1', '/ab/1']],
+  ['/a%20b/*', ['/a%20b/1'], ['/a+b/1', '/a%2520b/1', '/ab/1']],
+  ['/p/g%2Fq/*', ['/p/g%2Fq/1', '/p/g%2fq/1'], ['/p/g/q/1', '/p/g%5Cq/1', '/p/g%252Fq/1', '/p/g%2Fq/1%2F2']],
+  ['/x%2A/*', ['/x%2A/1'], ['/xy/1', '/x*/1', '/x%2Ay/1']],
+  ['/x%/*', ['/x%/1'], ['/x/1', '/x%25/1']],
+  ['/x/*/y', ['/x/1/y', '/x/%31/y'], ['/x/./y', '/x/%2e/y', '/x//y', '/x/1%2f2/y', '/x/1/2/y']],
+  ['/x/**', ['/x/1%2f2', '/x/1%5c2', '/x//1', '/x/'], ['/y/x/1', '/x%2f1', '/%2fx/1', '/x/./1']],
+  ['/{a,b}/[0-9]', ['/a/1', '/b/2'], ['/c/1', '/a/x', '/a%2f1']],
+  ['!/e/**', [], ['/e/1', '/f', '/']],
+] as const) {
+  test(`allowPaths: ${glob} allows what it says in either spelling, and nothing beside`, () => {
+    const paths = new AllowedPaths([glob])
+    for (const path of allowed) assert.equal(paths.allow(path), true, path)
+    for (const path of refused) assert.equal(paths.allow(path), false, path)
+  })
+}
 
 test('property: a path that passes stays inside its prefix for every way of reading it', () => {
   const piece = fc.constantFrom(
