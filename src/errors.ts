@@ -80,12 +80,12 @@ const problems = {
   token_endpoint_unavailable: {
     status: 503,
     title: 'Token endpoint unavailable',
-    hint: 'No new token could be had from the token endpoint; this is retried by itself. For the reason run: bearer-sidecar status',
+    hint: 'No new token could be had from the token endpoint; this is retried by itself. For the reason run: bearer-sidecar status, or open / on the admin port.',
   },
   store_unavailable: {
     status: 503,
     title: 'Token store unavailable',
-    hint: 'No new token could be had because the token store cannot be used; this is retried by itself. For the reason run: bearer-sidecar status',
+    hint: 'No new token could be had because the token store cannot be used; this is retried by itself. For the reason run: bearer-sidecar status, or open / on the admin port.',
   },
   rate_limited: {
     status: 429,

@@ -41,7 +41,7 @@ function problemsOf({ name, state, usable, unsaved, lastError, nextStep }: Crede
     problems.push({ credential: name, problem: 'no_usable_token', message, ...step })
   }
   if (unsaved) {
-    const message = 'The newest tokens are held in memory only: the last save to the store failed.'
+    const message = lastError ?? 'The newest tokens are held in memory only: the last save to the store failed.'
     problems.push({ credential: name, problem: 'unsaved', message, ...step })
   }
   return problems

@@ -37,7 +37,7 @@ export async function start(options: StartOptions, io: Io, signals: Signals): Pr
   const output = await openLog(loaded.config.log, io.terminal)
   const { logger } = output
   logger.info({ version, config: loaded.file }, `bearer-sidecar ${version}`)
-  for (const warning of loaded.warnings) logger.warn({ path: warning.path }, warning.message)
+  for (const { path, message } of loaded.warnings) logger.warn({ path }, path === '' ? message : `${path}: ${message}`)
   try {
     const app = await App.create(loaded.config, { clock: systemClock, logger, version, env: io.env })
     try {

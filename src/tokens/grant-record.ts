@@ -27,6 +27,7 @@ export class GrantRecord {
   #version: Version | undefined
   #loaded = false
   #unsaved = false
+  #unsavedReason: string | undefined
   /** Counts what was learnt, so that a load that began before is not taken for newer. */
   #changes = 0
   #flushing: Promise<boolean> | undefined
@@ -61,6 +62,11 @@ export class GrantRecord {
   /** True while a grant is held that the store doesn't have. */
   get unsaved(): boolean {
     return this.#unsaved
+  }
+
+  /** What the last try to save met; undefined when nothing is unsaved. */
+  get unsavedReason(): string | undefined {
+    return this.#unsavedReason
   }
 
   /** Takes over what the store holds. Returns whether it differs from what was known. Rejects with StoreError. */
@@ -153,7 +159,8 @@ export class GrantRecord {
       const known = this.#version !== undefined
       this.#version = undefined
       // A document that vanished is no logout (that leaves an empty one): what is in memory may be the only copy, so it is written again.
-      if (known && this.#grant.tokens?.refreshToken !== undefined) this.hold(this.#grant)
+      if (known && this.#grant.tokens?.refreshToken !== undefined)
+        this.hold(this.#grant, 'its document is gone from the store')
       return first
     }
     if (stored.version === this.#version) return false
@@ -221,6 +228,7 @@ export class GrantRecord {
   #setUnsaved(unsaved: boolean, message: string | undefined): void {
     const before = this.#unsaved
     this.#unsaved = unsaved
+    this.#unsavedReason = message
     if (!unsaved) {
       this.#timer.stop()
       this.#releaseKept()

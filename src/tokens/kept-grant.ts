@@ -149,17 +149,14 @@ export class KeptGrant {
   }
 
   status(): CredentialStatus {
-    const { grant, loaded, unsaved } = this.record
     const { trouble, failed, wait } = this.refresher
     const retryAt = wait > 0 ? this.#clock.now() + wait : undefined
     const current = this.current.live
     return credentialStatus({
       id: this.id,
       config: this.config,
-      grant,
-      loaded,
+      record: this.record,
       current,
-      unsaved,
       trouble,
       failed,
       retryAt,

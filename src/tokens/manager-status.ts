@@ -22,12 +22,15 @@ export type Trouble =
 export interface ManagerFacts {
   readonly id: GrantId
   readonly config: CredentialConfig
-  readonly grant: Grant
-  /** False until the store was read: then nobody knows what there is. */
-  readonly loaded: boolean
+  readonly record: {
+    readonly grant: Grant
+    /** False until the store was read: then nobody knows what there is. */
+    readonly loaded: boolean
+    readonly unsaved: boolean
+    readonly unsavedReason: string | undefined
+  }
   /** The token that would be served now. */
   readonly current: TokenSet | undefined
-  readonly unsaved: boolean
   readonly trouble: Trouble | undefined
   /** Failed refreshes of this process, oldest first. */
   readonly failed: readonly RefreshRecord[]
@@ -36,7 +39,8 @@ export interface ManagerFacts {
 
 /** What may be shown of a credential: pure, and without a secret. */
 export function credentialStatus(facts: ManagerFacts): CredentialStatus {
-  const { id, config, grant, trouble, unsaved } = facts
+  const { id, config, record, trouble } = facts
+  const { grant, unsaved } = record
   const refreshable = canRefresh(config, id, grant)
   const state = stateOf(facts, refreshable)
   const history = [...grant.history, ...facts.failed].sort((a, b) => a.at - b.at).slice(-maxHistory)
@@ -51,8 +55,7 @@ export function credentialStatus(facts: ManagerFacts): CredentialStatus {
     lastRefresh:
       last === undefined ? null : { at: new Date(last.at).toISOString(), reason: last.reason, outcome: last.outcome },
     unsaved,
-    lastError:
-      trouble?.message ?? (unsaved ? 'The newest token set is held in memory only: the store does not take it.' : null),
+    lastError: lastError(facts),
     nextStep: nextStep(facts, state),
     accessTokenIssuedAt: time(grant.tokens?.accessToken === '' ? undefined : grant.tokens?.issuedAt),
     retryAt: time(trouble?.fatal === false ? facts.retryAt : undefined),
@@ -62,7 +65,16 @@ export function credentialStatus(facts: ManagerFacts): CredentialStatus {
   }
 }
 
-function stateOf({ trouble, unsaved, current, loaded }: ManagerFacts, refreshable: boolean): CredentialState {
+/** Whatever else is wrong, why the only copy of a token is in memory is never left out. */
+function lastError({ trouble, record }: ManagerFacts): string | null {
+  const unsaved = record.unsaved
+    ? `The newest token set is held in memory only: ${record.unsavedReason || 'the store does not take it'}`
+    : undefined
+  return [trouble?.message, unsaved].filter((text) => text !== undefined).join(' ') || null
+}
+
+function stateOf({ trouble, record, current }: ManagerFacts, refreshable: boolean): CredentialState {
+  const { unsaved, loaded } = record
   if (trouble?.fatal === true) return 'reauthorization_required'
   if (current === undefined && !refreshable) return loaded ? 'login_required' : 'degraded'
   return trouble !== undefined || unsaved ? 'degraded' : 'active'
@@ -73,12 +85,12 @@ export function canRefresh(config: CredentialConfig, id: GrantId, grant: Grant):
   return config.grant === 'client_credentials' || alive(grant) || unusedSeed(grant, seedOf(config, id)) !== undefined
 }
 
-function nextStep({ id, trouble, unsaved, config }: ManagerFacts, state: CredentialState): string | null {
+function nextStep({ id, trouble, record, config }: ManagerFacts, state: CredentialState): string | null {
   if (trouble?.fatal === true && trouble.error !== 'invalid_grant') {
     return `Check clientId and clientSecret, then run: ${command('refresh', id)}`
   }
   if (state === 'login_required' || state === 'reauthorization_required') return `Run: ${loginCommand(config, id)}`
-  if (unsaved)
+  if (record.unsaved)
     return 'Make the store writable again; the save is retried by itself. Do not stop the process before that.'
   if (trouble?.fatal !== false) return null
   if (trouble.blockedBy !== undefined) return trouble.blockedBy.detail

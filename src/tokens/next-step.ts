@@ -12,10 +12,15 @@ export function loginCommand(config: CredentialConfig, id: GrantId): string {
 }
 
 /** The same on the admin port. */
-export function loginPage(config: CredentialConfig, { credential, subject }: GrantId): string {
+export function loginPage(config: CredentialConfig, id: GrantId): string {
+  return config.authorizationUrl === null ? `PUT ${page('token', id)}` : `open ${page('authorize', id)}`
+}
+
+export const refreshPage = (id: GrantId) => page('refresh', id)
+
+function page(what: 'authorize' | 'refresh' | 'token', { credential, subject }: GrantId): string {
   const query = subject === undefined ? '' : `?subject=${encodeURIComponent(subject)}`
-  const page = `/credentials/${credential}`
-  return config.authorizationUrl === null ? `PUT ${page}/token${query}` : `open ${page}/authorize${query}`
+  return `/credentials/${credential}/${what}${query}`
 }
 
 const canLogIn = (config: CredentialConfig) =>

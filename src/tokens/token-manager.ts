@@ -1,12 +1,12 @@
 import { sleep, type Clock } from '../clock.ts'
 import type { CredentialConfig } from '../config/schema.ts'
-import { ProxyError } from '../errors.ts'
 import type { TokenOutcome } from '../oauth/token-answer.ts'
 import type { TokenGrant } from '../oauth/token-request.ts'
 import type { GrantId, TokenStore, Version } from '../stores/token-store.ts'
 import type { CredentialStatus } from './credentials.ts'
 import type { Grant, RefreshReason } from './grant.ts'
 import { KeptGrant, leaseMargin } from './kept-grant.ts'
+import { unavailable } from './refusal.ts'
 import { RenewalLimit } from './renewal-limit.ts'
 import type { TokenEvents } from './token-events.ts'
 import { RenewalDeclined, type RenewWhen, type TokenSource } from './token-source.ts'
@@ -154,7 +154,7 @@ export class TokenManager implements TokenSource {
     await this.#kept.open().catch((error: unknown) => {
       // A client_credentials token can be had without the store.
       if (this.#kept.config.grant === 'client_credentials') return
-      throw new ProxyError('store_unavailable', { retryAfter: 2, cause: error })
+      throw unavailable('store', this.id, 2, error)
     })
   }
 
@@ -196,7 +196,7 @@ export class TokenManager implements TokenSource {
       this.#limit.use(rejected)
     }
     const { accessToken } = rejected
-    const known = current.set?.issuedAt ?? 0
+    const known = Math.max(rejected.issuedAt, current.set?.issuedAt ?? 0)
     // Also the same token, where a colleague asked for another one since: the provider has none to give.
     const good = (set: TokenSet) => current.isLive(set) && (set.accessToken !== accessToken || set.issuedAt > known)
     try {
@@ -213,7 +213,7 @@ export class TokenManager implements TokenSource {
   #refresh(reason: RefreshReason, good: (set: TokenSet) => boolean): Promise<TokenSet> {
     const { current, config, refresher } = this.#kept
     return new Promise((resolve, reject) => {
-      const late = () => reject(new ProxyError('token_endpoint_unavailable', { retryAfter: 2 }))
+      const late = () => reject(unavailable('token endpoint', this.id, 2))
       const cancel = this.#clock.schedule(config.refresh.timeout + leaseMargin, late)
       const done = () => {
         if (current.set === undefined) reject(refresher.refusal())

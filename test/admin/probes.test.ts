@@ -47,8 +47,8 @@ test('a token set that could not be saved makes it unready though requests still
   const report = readyReport([working({ unsaved: true, lastError: 'The disk is full.' })], running)
   assert.equal(report.ready, false)
   assert.deepEqual(
-    report.problems.map(({ credential, problem }) => [credential, problem]),
-    [['sky', 'unsaved']],
+    report.problems.map(({ credential, problem, message }) => [credential, problem, message]),
+    [['sky', 'unsaved', 'The disk is full.']],
   )
 })
 

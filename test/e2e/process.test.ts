@@ -58,6 +58,7 @@ test('start says where it listens, serves, and ends with 0 on SIGTERM', async (t
   writeConfig(stage)
   const sidecar = new Command(t, stage.directory, ['start'])
   assert.equal((await fetch(`${await sidecar.url()}/echo`)).status, 200)
+  assert.match(sidecar.output, /"msg":"store\.encryptionKey: is not set: tokens are stored as plain JSON/)
   sidecar.child.kill('SIGTERM')
   assert.equal(await sidecar.exit, 0, sidecar.output)
 })

@@ -39,7 +39,14 @@ describe('adopt()', () => {
     world.store.broken.add('save').add('load').add('acquire')
     await manager.adopt(world.tokens({ accessToken: 'access-login', refreshToken: 'refresh-login' }))
     assert.equal(manager.status().unsaved, true)
+    const unsaved = 'The newest token set is held in memory only: the test broke'
+    assert.equal(manager.status().lastError, `${unsaved} load`)
     assert.equal((await manager.token()).accessToken, 'access-login')
+    // What stands in the way now, whatever else is wrong.
+    world.store.broken.delete('load')
+    world.store.broken.delete('acquire')
+    await assert.rejects(manager.refresh())
+    assert.match(manager.status().lastError ?? '', new RegExp(`^The last token set .* ${unsaved} save$`))
     world.store.broken.clear()
     await world.clock.advance(minute)
     assert.equal((await world.grantInStore())?.tokens?.refreshToken, 'refresh-login')

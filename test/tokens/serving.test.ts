@@ -173,7 +173,8 @@ describe('token() without a usable token', () => {
     assert.ok(error instanceof ProxyError)
     assert.equal(error.code, 'token_endpoint_unavailable')
     assert.ok((error.retryAfter ?? 0) >= 1)
-    assert.doesNotMatch(error.detail, /127\.0\.0\.1|refresh-|access-/)
+    assert.doesNotMatch(error.detail, /127\.0\.0\.1|http|refresh-|access-/)
+    assert.match(error.detail, /credential sky .*bearer-sidecar status, or open \/ on the admin port/)
     const calls = world.server.calls
     assert.ok(calls <= 4, `${calls} calls within five seconds`)
     world.server.forgetFaults()
@@ -235,7 +236,9 @@ describe('token() without a usable token', () => {
     await world.clock.advance(hour)
     world.store.broken.add('save')
     const error = await world.waitFor(manager.token()).catch((reason: unknown) => reason)
-    assert.equal(codeOf(error), 'store_unavailable')
+    assert.ok(error instanceof ProxyError)
+    assert.equal(error.code, 'store_unavailable')
+    assert.match(error.detail, /credential sky .*bearer-sidecar status, or open \/ on the admin port/)
     assert.equal(world.server.calls, 0, 'no one-time token is spent while its replacement could not be saved')
     world.store.broken.clear()
     await world.clock.advance(minute)
@@ -279,10 +282,14 @@ describe('a client_credentials grant', () => {
     const world = await World.create(t)
     const manager = world.manager({ grant: 'client_credentials' })
     world.server.failNext({ status: 401, body: '{"error":"invalid_client"}' })
-    await assert.rejects(
-      async () => manager.token(),
-      (error) => codeOf(error) === 'reauthorization_required',
+    const error = await Promise.resolve(manager.token()).catch((reason: unknown) => reason)
+    assert.ok(error instanceof ProxyError)
+    assert.equal(error.code, 'reauthorization_required')
+    assert.match(
+      error.detail,
+      /of sky .*bearer-sidecar refresh sky, or POST \/credentials\/sky\/refresh on the admin port/,
     )
+    assert.doesNotMatch(error.detail, /127\.0\.0\.1|http/)
     await world.clock.advance(hour)
     await assert.rejects(
       async () => manager.token(),
