@@ -74,17 +74,18 @@ test('requests and token requests to this machine pass no egress proxy, in clear
 test('requests and token requests to others pass it, in tunnels', async (t) => {
   const { port, requests } = await provider(t, true)
   const proxy = await tunnels(t, port)
-  const directory = written(t, 'https://wrong.example', 'https://wrong.example:8443/token')
+  const directory = () => written(t, 'https://wrong.example', 'https://wrong.example:8443/token')
   const env = { HTTPS_PROXY: `127.0.0.1:${proxy.port}` }
-  // Without a running sidecar the command asks itself.
-  const command = new Command(t, directory, ['token', 'api'], { env })
+  const sidecar = new Command(t, directory(), ['start'], { env })
+  assert.equal((await fetch(`${await sidecar.url()}/a`)).status, 200)
+  // A command without a sidecar asks itself.
+  const command = new Command(t, directory(), ['token', 'api'], { env })
   assert.equal(await command.exit, 0, command.stderr)
   assert.equal(command.stdout, 'fresh\n')
-  const sidecar = new Command(t, directory, ['start'], { env })
-  assert.equal((await fetch(`${await sidecar.url()}/a`)).status, 200)
-  assert.deepEqual(requests, ['POST /token Basic', 'GET /a Bearer'])
+  assert.deepEqual(requests, ['POST /token Basic', 'GET /a Bearer', 'POST /token Basic'])
   const asked = proxy.received.map((bytes) => /^CONNECT \S+/.exec(bytes.toString('latin1'))?.[0])
-  assert.deepEqual(asked, ['CONNECT wrong.example:8443', 'CONNECT wrong.example:443'])
+  const [token, upstream] = ['CONNECT wrong.example:8443', 'CONNECT wrong.example:443']
+  assert.deepEqual(asked, [token, upstream, token])
 })
 
 test('a proxy variable that cannot be used is told at the start, without its password, with 78', async (t) => {
