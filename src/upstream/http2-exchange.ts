@@ -1,6 +1,12 @@
 import { type ClientHttp2Stream, constants } from 'node:http2'
 import { responseHead } from './http2-fields.ts'
-import { type Exchange, UpstreamError, type UpstreamHandler, type UpstreamRequest } from './upstream.ts'
+import {
+  type Exchange,
+  UpstreamError,
+  type UpstreamFault,
+  type UpstreamHandler,
+  type UpstreamRequest,
+} from './upstream.ts'
 
 /** The session, as its exchanges see it. Times are in ticks of the sweeper. */
 export interface ExchangeOwner {
@@ -12,10 +18,13 @@ export interface ExchangeOwner {
   onSilence(): void
   /** Whether the stream ended before its request was looked at, so that it may be sent elsewhere once. */
   diedUnseen(stream: ClientHttp2Stream): boolean
+  onHttp1Required(): void
 }
 
 const maxInterim = 32
-const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM } = constants
+const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_HTTP_1_1_REQUIRED } = constants
+const http1Required =
+  'the upstream wants HTTP/1.1 (HTTP_1_1_REQUIRED): it is used from now on; allowH2: false on the route uses it from the start'
 /** Codes of RFC 9113 section 7 that say "this is not HTTP/2 as I know it", from either side. */
 const protocolCodes = new Set<number>([
   constants.NGHTTP2_PROTOCOL_ERROR,
@@ -30,6 +39,13 @@ const protocolCodes = new Set<number>([
 export function brokeProtocol(stream: ClientHttp2Stream): boolean {
   const error: NodeJS.ErrnoException | null = stream.errored
   return protocolCodes.has(stream.rstCode) || error?.code === 'ERR_HTTP2_ERROR'
+}
+
+function faultOf(stream: ClientHttp2Stream): UpstreamFault {
+  const error: NodeJS.ErrnoException | null = stream.errored
+  // A TLS 1.3 server may look at a client certificate after it has begun to speak.
+  if (error?.code?.startsWith('ERR_SSL_') === true) return 'tls'
+  return brokeProtocol(stream) ? 'protocol' : 'unreachable'
 }
 
 /** One request and its answer on one HTTP/2 stream. `onStale` sends the request once more elsewhere, or returns false. */
@@ -128,14 +144,19 @@ export class Http2Exchange implements Exchange {
   #onClose(): void {
     if (this.#over) return
     const stream = this.#stream
-    if (!this.#headSeen && this.#interim === 0 && this.#owner.diedUnseen(stream)) {
+    const wantsHttp1 = stream.rstCode === NGHTTP2_HTTP_1_1_REQUIRED
+    if (wantsHttp1) this.#owner.onHttp1Required()
+    if (!this.#headSeen && this.#interim === 0 && (wantsHttp1 || this.#owner.diedUnseen(stream))) {
       this.#finish()
       if (this.#onStale()) return
-      this.#handler.onError(new UpstreamError('unreachable', 'the upstream refused the request', stream.errored))
+      this.#handler.onError(
+        wantsHttp1
+          ? new UpstreamError('protocol', http1Required, stream.errored)
+          : new UpstreamError('unreachable', 'the upstream refused the request', stream.errored),
+      )
       return
     }
-    const fault = brokeProtocol(stream) ? 'protocol' : 'unreachable'
-    this.fail(new UpstreamError(fault, `the stream was closed, code ${stream.rstCode}`, stream.errored))
+    this.fail(new UpstreamError(faultOf(stream), `the stream was closed, code ${stream.rstCode}`, stream.errored))
   }
 
   write(chunk: Buffer): boolean {

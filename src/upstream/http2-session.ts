@@ -8,7 +8,7 @@ import {
 import type { Socket } from 'node:net'
 import { brokeProtocol, type ExchangeOwner, Http2Exchange } from './http2-exchange.ts'
 import { requestFields } from './http2-fields.ts'
-import { type Exchange, UpstreamError, type UpstreamHandler, type UpstreamRequest } from './upstream.ts'
+import { ConnectError, type Exchange, UpstreamError, type UpstreamHandler, type UpstreamRequest } from './upstream.ts'
 
 /** The upstream client, as its sessions see it. */
 export interface SessionOwner {
@@ -16,6 +16,12 @@ export interface SessionOwner {
   readonly headersTicks: number
   readonly bodyTicks: number
   readonly idleTicks: number
+  readonly connectTicks: number
+  /** The session takes exchanges from now on. Either this or onRefused() is called, once. */
+  onReady(session: Http2Session): void
+  onRefused(error: ConnectError): void
+  /** The upstream wants to be asked over HTTP/1.1 (RFC 9113 section 7). */
+  onHttp1Required(): void
   /** The session takes no more exchanges. */
   onDraining(session: Http2Session): void
   onGone(session: Http2Session): void
@@ -35,12 +41,16 @@ const settings: SecureClientSessionOptions & { strictSingleValueFields: boolean 
   strictSingleValueFields: false,
 }
 
-/** One HTTP/2 connection with many exchanges at a time. */
+/**
+ * One HTTP/2 connection with many exchanges at a time. It takes none before the upstream's first SETTINGS, which say how many (RFC 9113 section 3.4
+ * wants them first of all); a TLS 1.3 server that refuses our certificate says that in their place.
+ */
 export class Http2Session implements ExchangeOwner {
   readonly #owner: SessionOwner
   readonly #session: ClientHttp2Session
   readonly #exchanges = new Set<Http2Exchange>()
   #served = 0
+  #opening = true
   #draining = false
   #since: number
 
@@ -49,13 +59,33 @@ export class Http2Session implements ExchangeOwner {
     this.#since = owner.tick
     this.#session = connect(`https://${authority}`, { ...settings, createConnection: () => socket })
     this.#session.once('connect', () => this.#session.setLocalWindowSize(connectionWindow))
-    // The streams are told, and 'close' follows.
-    this.#session.on('error', () => undefined)
-    this.#session.on('goaway', () => this.close())
-    this.#session.on('close', () => {
-      this.close()
-      owner.onGone(this)
+    this.#session.on('remoteSettings', () => {
+      if (!this.#opening || !this.hasRoom) return
+      this.#opening = false
+      this.#since = owner.tick
+      owner.onReady(this)
     })
+    // The streams are told, and 'close' follows.
+    this.#session.on('error', (error) => this.#refuse(connectError(error)))
+    this.#session.on('goaway', (code) => {
+      if (code === constants.NGHTTP2_HTTP_1_1_REQUIRED) owner.onHttp1Required()
+      this.close()
+    })
+    this.#session.on('close', () => this.#onGone(undefined))
+    // An alert of TLS destroys the session, which then tells nobody (seen up to Node 26).
+    socket.on('error', (error) => this.#onGone(error))
+  }
+
+  #onGone(error: Error | undefined): void {
+    this.#refuse(connectError(error))
+    this.close()
+    this.#owner.onGone(this)
+  }
+
+  #refuse(error: ConnectError): void {
+    if (!this.#opening) return
+    this.#opening = false
+    this.#owner.onRefused(error)
   }
 
   get tick(): number {
@@ -99,6 +129,10 @@ export class Http2Session implements ExchangeOwner {
     this.close()
   }
 
+  onHttp1Required(): void {
+    this.#owner.onHttp1Required()
+  }
+
   diedUnseen(stream: ClientHttp2Stream): boolean {
     // RFC 9113 section 8.7: the upstream says itself that it has not looked at the request.
     if (stream.rstCode === constants.NGHTTP2_REFUSED_STREAM) return true
@@ -119,7 +153,19 @@ export class Http2Session implements ExchangeOwner {
   }
 
   sweep(): void {
+    if (this.#opening && this.tick - this.#since >= this.#owner.connectTicks) {
+      this.#refuse(new ConnectError('timeout', 'the upstream did not begin to speak HTTP/2 in time'))
+      this.close()
+    }
     for (const exchange of this.#exchanges) exchange.sweep()
     if (this.#exchanges.size === 0 && this.tick - this.#since >= this.#owner.idleTicks) this.close()
   }
+}
+
+/** Why there is no session: of what the socket and the frames tell, the alert of TLS and the fault of HTTP/2 are the upstream's own words. */
+function connectError(error: NodeJS.ErrnoException | undefined): ConnectError {
+  const code = error?.code ?? ''
+  if (code.startsWith('ERR_SSL_')) return new ConnectError('tls', 'the upstream refused the TLS connection', error)
+  if (code === 'ERR_HTTP2_ERROR') return new ConnectError('protocol', 'the upstream does not speak HTTP/2', error)
+  return new ConnectError('unreachable', 'the upstream closed the new connection', error)
 }

@@ -17,12 +17,14 @@ import {
 
 /**
  * Offers HTTP/2 and lets the first connection decide (RFC 7301). An origin that has chosen HTTP/1.1 is asked for nothing else afterwards; one that
- * has chosen HTTP/2 is asked again for every new connection. Until a connection is there, requests wait and fail together with it.
+ * has chosen HTTP/2 is asked again for every new connection, unless it sent a request back to HTTP/1.1. Until a connection is there, requests wait
+ * and fail together with it.
  */
 export class NegotiatedUpstream implements Upstream, SessionOwner, ConnectListener {
   readonly headersTicks: number
   readonly bodyTicks: number
   readonly idleTicks: number
+  readonly connectTicks: number
   readonly #connector: Connector
   readonly #http1: Http1Pool
   readonly #sweeper: Sweeper
@@ -33,18 +35,21 @@ export class NegotiatedUpstream implements Upstream, SessionOwner, ConnectListen
   #waiting: NegotiatedExchange[] = []
   #connecting = false
   #http1Only = false
+  /** The upstream has sent a request back to HTTP/1.1; whether it speaks that shows when it is offered nothing else. */
+  #http1Required = false
   #closed: PromiseWithResolvers<undefined> | undefined
 
   constructor(connector: Connector, options: UpstreamOptions) {
-    const { headersTimeout, bodyTimeout } = options
+    const { connectTimeout, headersTimeout, bodyTimeout } = options
     this.#connector = connector
     this.#http1 = new Http1Pool(connector, options)
-    this.#sweeper = new Sweeper(Math.min(headersTimeout, bodyTimeout, idleTimeout), () => {
+    this.#sweeper = new Sweeper(Math.min(connectTimeout, headersTimeout, bodyTimeout, idleTimeout), () => {
       for (const session of this.#sessions) session.sweep()
     })
     this.headersTicks = this.#sweeper.ticks(headersTimeout)
     this.bodyTicks = this.#sweeper.ticks(bodyTimeout)
     this.idleTicks = this.#sweeper.ticks(idleTimeout)
+    this.connectTicks = this.#sweeper.ticks(connectTimeout)
   }
 
   get tick(): number {
@@ -61,13 +66,17 @@ export class NegotiatedUpstream implements Upstream, SessionOwner, ConnectListen
   }
 
   #start(exchange: NegotiatedExchange): void {
+    const { request, handler } = exchange
+    if (this.#http1Only) {
+      exchange.carry(this.#http1.send(request, handler))
+      return
+    }
     const session = this.#ready.find((candidate) => candidate.hasRoom)
     if (session === undefined) {
       this.#waiting.push(exchange)
       this.#connect()
       return
     }
-    const { request, handler } = exchange
     const carried = session.send(request, handler, () => this.#resend(exchange))
     if (carried instanceof UpstreamError) this.#refuse(exchange, carried)
     else exchange.carry(carried)
@@ -90,31 +99,50 @@ export class NegotiatedUpstream implements Upstream, SessionOwner, ConnectListen
   #connect(): void {
     if (this.#connecting) return
     this.#connecting = true
-    this.#connector.connect(['h2', 'http/1.1'], undefined, this)
+    this.#connector.connect(this.#http1Required ? ['http/1.1'] : ['h2', 'http/1.1'], undefined, this)
   }
 
   onConnect(socket: Socket): void {
-    this.#connecting = false
-    if (socket instanceof TLSSocket && socket.alpnProtocol === 'h2') {
-      const session = new Http2Session(this, this.#connector.authority, socket)
+    const isHttp2 = socket instanceof TLSSocket && socket.alpnProtocol === 'h2'
+    if (isHttp2 && !this.#http1Required) {
       this.#sweeper.start()
-      this.#sessions.add(session)
-      this.#ready.push(session)
-      for (const exchange of this.#takeWaiting()) this.#start(exchange)
+      this.#sessions.add(new Http2Session(this, this.#connector.authority, socket))
+      return
+    }
+    if (isHttp2) {
+      socket.destroy()
     } else {
       this.#http1Only = true
       this.#http1.adopt(socket)
-      for (const exchange of this.#takeWaiting()) {
-        exchange.carry(this.#http1.send(exchange.request, exchange.handler))
-      }
     }
+    this.#connected()
+  }
+
+  onReady(session: Http2Session): void {
+    this.#ready.push(session)
+    this.#connected()
+  }
+
+  #connected(): void {
+    this.#connecting = false
+    for (const exchange of this.#takeWaiting()) this.#start(exchange)
     this.#settle()
   }
 
+  onRefused(error: UpstreamError): void {
+    if (this.#http1Required) this.#connected()
+    else this.onConnectError(error)
+  }
+
   onConnectError(error: UpstreamError): void {
-    this.#connecting = false
+    this.#connecting = this.#http1Required = false
     for (const exchange of this.#takeWaiting()) exchange.handler.onError(error)
     this.#settle()
+  }
+
+  onHttp1Required(): void {
+    this.#http1Required = true
+    for (const session of [...this.#sessions]) session.close()
   }
 
   #takeWaiting(): NegotiatedExchange[] {

@@ -5,6 +5,7 @@ import https from 'node:https'
 import type net from 'node:net'
 import { suite, test } from 'node:test'
 import * as certs from '../helpers/certs.ts'
+import { ConnectError } from '../../src/upstream/upstream.ts'
 import { call, ok, open, rawServer, start, type RawServer } from './support.ts'
 
 type Ending = Parameters<typeof rawServer>[0]
@@ -362,6 +363,74 @@ suite('HTTP/2 sessions', () => {
     await Promise.all(running)
   })
 
+  test('are asked for no more than that from the very first request', async (t) => {
+    const running: number[] = []
+    let most = 0
+    const server = await http2Server(
+      t,
+      (stream, _headers, session) => {
+        running[session] = (running[session] ?? 0) + 1
+        most = Math.max(most, running[session])
+        setTimeout(() => {
+          running[session]!--
+          respondOk(stream)
+        }, 20)
+      },
+      { maxConcurrentStreams: 2 },
+    )
+    const upstream = h2(t, server.origin)
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, at) => call(upstream, { method: at % 2 === 0 ? 'GET' : 'POST' })),
+    )
+    assert.deepEqual(
+      answers.map(({ error, head }) => error?.message ?? head?.status),
+      answers.map(() => 200),
+    )
+    assert.deepEqual([most, server.headers.length], [2, 20])
+  })
+
+  test('are waited for while the upstream takes no stream yet, and no longer than for a connection', async (t) => {
+    const server = await http2Server(t, respondOk, { maxConcurrentStreams: 0 })
+    const upstream = h2(t, server.origin, { connectTimeout: 300 })
+    const first = call(upstream)
+    while (server.sessions.length === 0) await new Promise(setImmediate)
+    server.sessions[0]!.settings({ maxConcurrentStreams: 1 })
+    assert.equal((await first).body.toString(), 'ok')
+    const late = await call(h2(t, server.origin, { connectTimeout: 300 }))
+    assert.deepEqual([late.error?.fault, server.headers.length], ['timeout', 1])
+  })
+
+  test('that never begin fail all who wait in the time for a connection, and are given no request', async (t) => {
+    const server = await rawServer(t, () => undefined, { ...certs.localhost, ALPNProtocols: ['h2'] })
+    const upstream = h2(t, server.origin, { connectTimeout: 200, headersTimeout: 60_000 })
+    const answers = await Promise.all([call(upstream), call(upstream, { method: 'POST' })])
+    for (const { error } of answers) assert.ok(error instanceof ConnectError && error.fault === 'timeout')
+    assert.equal(server.sockets.length, 1)
+    // The client's preface and its SETTINGS, and of frames with a request none.
+    assert.match(server.received[0]!.toString('latin1'), /^PRI \* HTTP\/2\.0\r\n\r\nSM\r\n\r\n\0..\x04/s)
+    assert.ok(!server.received[0]!.toString('latin1').includes('upstream.test'))
+  })
+
+  test('that are refused for want of a client certificate are a fault of TLS, and leave nothing to wait for', async (t) => {
+    for (const maxVersion of ['TLSv1.3', 'TLSv1.2'] as const) {
+      const server = http2.createSecureServer({
+        ...certs.localhost,
+        ca: certs.ca,
+        requestCert: true,
+        rejectUnauthorized: true,
+        maxVersion,
+      })
+      server.listen(0, '127.0.0.1')
+      t.after(() => server.close())
+      await once(server, 'listening')
+      const upstream = h2(t, `https://127.0.0.1:${(server.address() as net.AddressInfo).port}`)
+      const { error } = await call(upstream)
+      assert.deepEqual([error?.fault, error instanceof ConnectError], ['tls', true])
+      assert.equal((await call(upstream, { method: 'POST' })).error?.fault, 'tls')
+      await upstream.close()
+    }
+  })
+
   test('that say GOAWAY finish what they carry, and the next request gets a new one', async (t) => {
     const waiting: http2.ServerHttp2Stream[] = []
     const server = await http2Server(t, (stream, headers) =>
@@ -416,6 +485,65 @@ suite('HTTP/2 sessions', () => {
       const { error } = await call(h2(t, server.origin), { method })
       assert.deepEqual([error?.fault, server.headers.length], ['unreachable', attempts])
     }
+  })
+})
+
+suite('an upstream that wants HTTP/1.1', () => {
+  type Refuse = (stream: http2.ServerHttp2Stream) => void
+  const reset: Refuse = (stream) => stream.close(http2.constants.NGHTTP2_HTTP_1_1_REQUIRED)
+  const goaway: Refuse = (stream) => stream.session!.goaway(http2.constants.NGHTTP2_HTTP_1_1_REQUIRED)
+
+  /** Refuses what comes over HTTP/2 and answers what comes over HTTP/1.1; `seen` has a line for each. */
+  async function picky(t: Ending, refuse: Refuse) {
+    const seen: string[] = []
+    const server = http2.createSecureServer({ ...certs.localhost, allowHTTP1: true })
+    server.on('session', (session) => session.on('error', () => undefined))
+    server.on('stream', (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => {
+      stream.on('error', () => undefined)
+      seen.push(`2 ${headers[':method']}`)
+      refuse(stream)
+    })
+    server.on('request', (request, response) => {
+      if (request.httpVersionMajor === 2) return
+      seen.push(`1 ${request.method}`)
+      response.end('ok')
+    })
+    server.listen(0, '127.0.0.1')
+    t.after(() => server.close())
+    await once(server, 'listening')
+    return { origin: `https://127.0.0.1:${(server.address() as net.AddressInfo).port}`, seen }
+  }
+
+  for (const [story, refuse] of [
+    ['RST_STREAM', reset],
+    ['GOAWAY', goaway],
+  ] as const) {
+    test(`says so with ${story}: a GET goes out again and all that follow over HTTP/1.1`, async (t) => {
+      const { origin, seen } = await picky(t, refuse)
+      const upstream = h2(t, origin)
+      assert.equal((await call(upstream)).body.toString(), 'ok')
+      assert.equal((await call(upstream, { method: 'POST' })).body.toString(), 'ok')
+      assert.deepEqual(seen, ['2 GET', '1 GET', '1 POST'])
+      await upstream.close()
+    })
+
+    test(`says so with ${story}: a POST fails and is told why, the next goes over HTTP/1.1`, async (t) => {
+      const { origin, seen } = await picky(t, refuse)
+      const upstream = h2(t, origin)
+      const { error } = await call(upstream, { method: 'POST' })
+      assert.equal(error?.fault, 'protocol')
+      assert.match(error.message, /HTTP_1_1_REQUIRED.*allowH2: false/)
+      assert.equal((await call(upstream, { method: 'POST' })).body.toString(), 'ok')
+      assert.deepEqual(seen, ['2 POST', '1 POST'])
+    })
+  }
+
+  test('but does not speak it, is asked over HTTP/2 again', async (t) => {
+    const server = await http2Server(t, (stream) => (server.headers.length === 1 ? reset(stream) : respondOk(stream)))
+    const upstream = h2(t, server.origin)
+    assert.equal((await call(upstream, { method: 'POST' })).error?.fault, 'protocol')
+    assert.equal((await call(upstream)).error?.fault, 'tls')
+    assert.equal((await call(upstream)).body.toString(), 'ok')
   })
 })
 
@@ -475,6 +603,10 @@ suite('HTTP/2 frames that end an answer', () => {
     ['the end of the connection', [status200, data, fin], 'unreachable', 'GET'],
     ['GOAWAY that excludes the stream', [status200, data, frame(7, 0, 0, Buffer.alloc(8))], 'unreachable', 'GET'],
     ['something that is no frame', [Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n')], 'protocol', 'GET'],
+    ['a body behind a 204', [frame(1, 4, 1, Buffer.from([0x89])), lastData], 'protocol', 'GET'],
+    ['a body for a HEAD', [status200, lastData], 'protocol', 'HEAD'],
+    ['a status of 101', [frame(1, 4, 1, Buffer.from('\x08\x03101'))], 'protocol', 'GET'],
+    ['a 103 at its end', [frame(1, 5, 1, Buffer.from('\x08\x03103'))], 'protocol', 'GET'],
     ['a head without :status', [frame(1, 4, 1, Buffer.alloc(0))], 'protocol', 'GET'],
   ] as const) {
     test(`${story}: ${expected}`, async (t) => {
