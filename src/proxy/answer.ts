@@ -3,6 +3,7 @@ import { ProxyError } from '../errors.ts'
 import type { UpstreamHead } from '../upstream/upstream.ts'
 import { BodyRewriter, canRewrite, type BodyRewriterOwner } from './body-rewriter.ts'
 import type { ForwardContext } from './forward-context.ts'
+import { keepAliveTime } from './idle-connections.ts'
 import type { Links } from './links.ts'
 import { sendProblem } from './problem.ts'
 import type { RequestRecord } from './request-record.ts'
@@ -12,6 +13,8 @@ import type { Watched } from './watchdog.ts'
 
 /** Bytes of a body up to which text is the cheaper way to write it (Node writes strings of 16 KiB without a copy on the heap). */
 const oneWrite = 15 * 1024
+/** Tells callers how long they may use the connection (RFC 2068 section 19.7.1). */
+const keepAlive = `timeout=${keepAliveTime / 1000}`
 const none: string[] = []
 
 export interface AnswerOwner extends Watched {
@@ -197,6 +200,7 @@ export class Answer implements BodyRewriterOwner {
     this.#head = undefined
     response.sendDate = false
     if (this.#context.closing()) response.shouldKeepAlive = false
+    else if (response.shouldKeepAlive) this.#headers.push('Keep-Alive', keepAlive)
     try {
       response.writeHead(head.status, head.statusText, this.#headers)
     } catch (cause) {

@@ -22,6 +22,9 @@ export class Connection {
   #full: boolean | undefined
   #ended = false
   #last: (() => void) | undefined
+  /** Looks in a row that found no request and no byte since the one before. */
+  #unused = 0
+  #bytesSeen = 0
   /** The request that was answered before its body had come, the rest of which is thrown away. */
   drained: { readonly complete: boolean } | undefined = undefined
 
@@ -93,6 +96,15 @@ export class Connection {
     this.#ended = true
     this.#last = last
     if (this.#current === undefined) this.#close()
+  }
+
+  /** Called at regular times: closes the connection when it was not used between `limit` of them. */
+  endIfUnused(limit: number): void {
+    const { bytesRead } = this.#socket
+    if (this.busy || bytesRead !== this.#bytesSeen) {
+      this.#unused = 0
+      this.#bytesSeen = bytesRead
+    } else if (++this.#unused >= limit) this.#socket.destroySoon()
   }
 
   /** For a socket that Node's server has let go of (CONNECT, upgrades): what its listeners did for the requests that are still in progress. */

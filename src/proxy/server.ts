@@ -7,6 +7,7 @@ import { listen, type BoundAddress } from '../http/listen.ts'
 import { withoutSchemas } from '../http/no-schemas.ts'
 import { announcesBody } from './admission.ts'
 import { Dispatcher } from './dispatch.ts'
+import { IdleConnections } from './idle-connections.ts'
 import { answerMalformed } from './malformed.ts'
 import type { ProxyDeps, ProxySetup } from './setup.ts'
 
@@ -28,13 +29,12 @@ export interface ProxyServer {
 
 /** Heads up to this size are read (Node's default is 16 KiB; targets of 8 KB must pass with room for a large cookie). */
 const maxHeaderSize = 32 * 1024
-/** Longer than the keep-alive time of common clients' pools, so that it is they who close (RFC 9112 section 9.5). */
-const keepAliveTimeout = 72_000
 
 export async function createProxy(deps: ProxyDeps): Promise<ProxyServer> {
   const dispatcher = new Dispatcher(deps)
   await dispatcher.use(deps.setup)
   const handler = await serve(dispatcher)
+  const idle = new IdleConnections(deps.clock)
   const servers: Server[] = []
   let addresses: readonly BoundAddress[] = []
   let { timeouts } = deps.setup.proxy
@@ -43,7 +43,7 @@ export async function createProxy(deps: ProxyDeps): Promise<ProxyServer> {
       const bound: BoundAddress[] = []
       try {
         for (const address of deps.setup.proxy.listen) {
-          const server = httpServer(deps, dispatcher, handler)
+          const server = httpServer(deps, dispatcher, handler, idle)
           server.headersTimeout = timeouts.requestHeaders
           bound.push(await listen(server, address))
           servers.push(server)
@@ -61,7 +61,7 @@ export async function createProxy(deps: ProxyDeps): Promise<ProxyServer> {
       timeouts = setup.proxy.timeouts
       for (const server of servers) {
         server.headersTimeout = timeouts.requestHeaders
-        takeUpgrades(server, dispatcher)
+        takeUpgrades(server, dispatcher, idle)
       }
     },
     get addresses() {
@@ -80,6 +80,7 @@ export async function createProxy(deps: ProxyDeps): Promise<ProxyServer> {
       })
       await Promise.all(servers.map(closeServer))
       cancel()
+      idle.close()
       dispatcher.close()
       return !cutOff
     },
@@ -121,12 +122,18 @@ async function serve(dispatcher: Dispatcher): Promise<RequestListener> {
   return handler
 }
 
-function httpServer({ ids, events }: ProxyDeps, dispatcher: Dispatcher, handler: RequestListener): Server {
+function httpServer(
+  { ids, events }: ProxyDeps,
+  dispatcher: Dispatcher,
+  handler: RequestListener,
+  idle: IdleConnections,
+): Server {
   const server = http.createServer(
     {
       requireHostHeader: false,
       maxHeaderSize,
-      keepAliveTimeout,
+      // IdleConnections does it.
+      keepAliveTimeout: 0,
       requestTimeout: 0,
       connectionsCheckingInterval: 1000,
       optimizeEmptyRequests: true,
@@ -145,7 +152,8 @@ function httpServer({ ids, events }: ProxyDeps, dispatcher: Dispatcher, handler:
   server.on('clientError', (error: Error, socket: Socket) =>
     answerMalformed(error, socket, ids, (problem) => events.onMalformed?.(problem)),
   )
-  takeUpgrades(server, dispatcher)
+  takeUpgrades(server, dispatcher, idle)
+  idle.watch(server)
   // A tunnel would lead past every rule; whoever asks for one is no caller of ours.
   server.on('connect', (_request: IncomingMessage, socket: Socket) => {
     dispatcher.endWith(new ProxyError('method_not_allowed'), socket)
@@ -154,10 +162,11 @@ function httpServer({ ids, events }: ProxyDeps, dispatcher: Dispatcher, handler:
 }
 
 /** Before Node 22.21 and 24.9 a listener gets every upgrade, h2c included, so there it is only set when a route needs it. */
-function takeUpgrades(server: Server, dispatcher: Dispatcher): void {
+function takeUpgrades(server: Server, dispatcher: Dispatcher, idle: IdleConnections): void {
   if (server.listenerCount('upgrade') > 0) return
   if (!('shouldUpgradeCallback' in server) && !dispatcher.carriesWebSockets) return
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    idle.release(socket)
     dispatcher.upgrade(request, socket, head)
   })
 }

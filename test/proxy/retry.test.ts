@@ -353,8 +353,8 @@ test('a 401 whose body stalls is judged after three seconds by what came of it',
   const { port, clock, upstream, source, replays } = await stalling(t, '{"message":"expi', false)
   const caller = dial(t, port).write(get('/'))
   while (!upstream.received.join('').includes('\r\n\r\n')) await settle()
-  // Until the head is held: the watchdog begins to tick.
-  while (clock.pending === 0) await settle()
+  // Until the head is held: the watchdog begins to tick, beside the look at idle connections.
+  while (clock.pending < 2) await settle()
   await clock.advance(2_900)
   assert.deepEqual(source.renewals, [])
   await clock.advance(1_100)
@@ -366,7 +366,7 @@ test('a 401 whose body stalls passes as far as it came when the token can not be
   const { port, clock, upstream, source } = await stalling(t, '{"message":"expi', false)
   source.declines = 'cooldown'
   const caller = dial(t, port).write(get('/'))
-  while (clock.pending === 0) await settle()
+  while (clock.pending < 2) await settle()
   await clock.advance(4_000)
   await caller.until((text) => text.endsWith('expi'))
   assert.match(caller.received, /^HTTP\/1.1 401 No\r\n[^]*Bearer-Sidecar-Replay: cooldown\r\n/)
