@@ -48,7 +48,10 @@ function faultOf(stream: ClientHttp2Stream): UpstreamFault {
   return brokeProtocol(stream) ? 'protocol' : 'unreachable'
 }
 
-/** One request and its answer on one HTTP/2 stream. `onStale` sends the request once more elsewhere, or returns false. */
+/**
+ * One request and its answer on one HTTP/2 stream. `onStale` sends the request once more elsewhere, or returns false. `upload` is what the stream of a body
+ * in pieces was made with.
+ */
 export class Http2Exchange implements Exchange {
   readonly #request: UpstreamRequest
   readonly #handler: UpstreamHandler
@@ -68,6 +71,7 @@ export class Http2Exchange implements Exchange {
   #waiting = 0
 
   readonly #onStale: () => boolean
+  readonly #upload: AbortController | undefined
 
   constructor(
     owner: ExchangeOwner,
@@ -75,8 +79,10 @@ export class Http2Exchange implements Exchange {
     request: UpstreamRequest,
     handler: UpstreamHandler,
     onStale: () => boolean,
+    upload: AbortController | undefined,
   ) {
     this.#request = request
+    this.#upload = upload
     this.#onStale = onStale
     this.#owner = owner
     this.#stream = stream
@@ -137,7 +143,7 @@ export class Http2Exchange implements Exchange {
     }
     this.#finish()
     // RFC 9113 section 8.1: a complete answer may come before the request is; the rest is not wanted.
-    if (!this.#sent || !this.#stream.writableFinished) this.#stream.close(NGHTTP2_CANCEL)
+    if (!this.#sent || !this.#stream.writableFinished) this.#reset()
     this.#handler.onEnd()
   }
 
@@ -194,14 +200,20 @@ export class Http2Exchange implements Exchange {
   abort(): void {
     if (this.#over) return
     this.#finish()
-    this.#stream.close(NGHTTP2_CANCEL)
+    this.#reset()
   }
 
   fail(error: UpstreamError): void {
     if (this.#over) return
     this.#finish()
-    this.#stream.close(NGHTTP2_CANCEL)
+    this.#reset()
     this.#handler.onError(error)
+  }
+
+  /** Resets the stream with CANCEL. Node's close() ends the request first, so that half a body would look like a whole one. */
+  #reset(): void {
+    if (this.#sent) this.#stream.close(NGHTTP2_CANCEL)
+    else this.#upload?.abort()
   }
 
   #finish(): void {

@@ -108,12 +108,16 @@ export class Http2Session implements ExchangeOwner {
 
   send(request: UpstreamRequest, handler: UpstreamHandler, onStale: () => boolean): Exchange | UpstreamError {
     let stream: ClientHttp2Stream
+    const upload = request.body === undefined || Buffer.isBuffer(request.body) ? undefined : new AbortController()
     try {
-      stream = this.#session.request(requestFields(request), { endStream: request.body === undefined })
+      stream = this.#session.request(requestFields(request), {
+        endStream: request.body === undefined,
+        ...(upload && { signal: upload.signal }),
+      })
     } catch (error) {
       return new UpstreamError('protocol', 'the request cannot be sent over HTTP/2', error)
     }
-    const exchange = new Http2Exchange(this, stream, request, handler, onStale)
+    const exchange = new Http2Exchange(this, stream, request, handler, onStale, upload)
     this.#served++
     this.#exchanges.add(exchange)
     return exchange

@@ -247,6 +247,26 @@ suite('an HTTP/2 exchange', () => {
     })
   }
 
+  for (const length of [undefined, 50]) {
+    test(`does not look whole to the upstream when it is given up in its middle (G4), length ${length}`, async (t) => {
+      const ends: string[] = []
+      const { promise: gone, resolve } = Promise.withResolvers<undefined>()
+      const server = await http2Server(t, (stream) => {
+        stream.resume()
+        stream.on('end', () => stream.aborted || ends.push('end'))
+        stream.on('aborted', () => ends.push('aborted'))
+        stream.on('close', () => resolve(undefined))
+        stream.once('data', () => running.exchange.abort())
+      })
+      const upstream = h2(t, server.origin)
+      const running = start(upstream, { method: 'POST', body: { length } })
+      running.exchange.write(Buffer.from('abc'))
+      await gone
+      assert.deepEqual(ends, ['aborted'])
+      await upstream.close()
+    })
+  }
+
   test('delivers an early answer to an upload that nobody reads', async (t) => {
     const server = await http2Server(t, (stream) => {
       stream.respond({ ':status': 413 })
