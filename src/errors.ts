@@ -100,7 +100,7 @@ const problems = {
   upstream_tls_error: {
     status: 502,
     title: 'Upstream TLS error',
-    hint: 'The upstream certificate could not be verified; see routes[].tls.ca and NODE_EXTRA_CA_CERTS.',
+    hint: 'No TLS connection: mostly a certificate that could not be verified; see the log, routes[].tls and NODE_EXTRA_CA_CERTS.',
   },
   upstream_protocol_error: {
     status: 502,

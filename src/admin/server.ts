@@ -49,9 +49,9 @@ export async function createAdmin(deps: AdminDeps): Promise<AdminServer> {
   addTokenRoutes(admin, deps)
   addLoginRoutes(admin, deps)
   // kubelet and Prometheus call by pod IP, so this one has no Host guard; it shows no token and changes nothing.
-  const probes = newApp(log)
-  addProbes(probes, deps)
-  await Promise.all([admin.ready(), probes.ready()])
+  const probes = config.probesListen === null ? undefined : newApp(log)
+  if (probes !== undefined) addProbes(probes, deps)
+  await Promise.all([admin.ready(), probes?.ready()])
 
   const servers: Server[] = []
   const bind = async (app: FastifyInstance, addresses: readonly string[]): Promise<BoundAddress[]> => {
@@ -67,7 +67,7 @@ export async function createAdmin(deps: AdminDeps): Promise<AdminServer> {
     await Promise.all(
       servers.splice(0).map((server) => closeServer(server, grace, deps.clock.schedule.bind(deps.clock))),
     )
-    await Promise.all([admin.close(), probes.close()])
+    await Promise.all([admin.close(), probes?.close()])
   }
 
   return {
@@ -76,7 +76,7 @@ export async function createAdmin(deps: AdminDeps): Promise<AdminServer> {
         const bound = await bind(admin, config.listen === false ? [] : config.listen)
         const hosts = bound.map(({ host }) => host).filter((host) => host !== undefined)
         names = allowedHostNames(hosts, publicHosts)
-        return { admin: bound, probes: await bind(probes, config.probesListen ?? []) }
+        return { admin: bound, probes: probes ? await bind(probes, config.probesListen ?? []) : [] }
       } catch (error) {
         await close(0)
         throw error

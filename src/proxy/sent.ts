@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { TokenSet } from '../tokens/token-set.ts'
 import type { TokenSource } from '../tokens/token-source.ts'
 import type { ServedRoute } from './routes.ts'
+import type { RouteCredential } from './setup.ts'
 import { readSubject } from './subject.ts'
 
 /** What a request is sent with, each at the index of its credential. */
@@ -17,18 +18,21 @@ export interface Sent {
 
 /** Asks every credential of the route for a token. Without a promise when all are fresh, which is nearly always. */
 export function collect(route: ServedRoute, rawHeaders: readonly string[], minLife: number): Sent {
-  const sources: TokenSource[] = []
-  const tokens: TokenSet[] = []
-  const keys: number[] = []
+  const { credentials, keyRings } = route
+  const count = credentials.length
+  // Of their final length at once: an array that grows begins with room for 17.
+  const sources = new Array<TokenSource>(count)
+  const tokens = new Array<TokenSet>(count)
+  const keys = new Array<number>(count)
   let waiting: Promise<void>[] | undefined
-  for (const credential of route.credentials) {
-    const index = sources.length
+  for (let index = 0; index < count; index++) {
+    const credential = credentials[index] as RouteCredential
     const { subjectHeader } = credential.config
     const subject = subjectHeader === null ? undefined : readSubject(rawHeaders, subjectHeader)
     const source = credential.source(subject)
     const token = source.token(minLife)
-    sources.push(source)
-    keys.push(route.keyRings[index]?.current ?? 0)
+    sources[index] = source
+    keys[index] = keyRings[index]?.current ?? 0
     if (token instanceof Promise) {
       waiting ??= []
       waiting.push(token.then((set) => void (tokens[index] = set)))
