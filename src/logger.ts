@@ -11,8 +11,8 @@ const secretFields = ['authorization', 'accessToken', 'refreshToken', 'clientSec
 
 export interface LogOutput {
   readonly logger: Logger
-  /** Writes out what is buffered; before the process ends. */
-  flush(): void
+  /** Writes out what is buffered; before the process ends. Resolves within about a second, whatever the output does. */
+  flush(): Promise<void>
 }
 
 /**
@@ -21,7 +21,7 @@ export interface LogOutput {
  */
 export async function openLog(config: Config['log'], terminal: boolean): Promise<LogOutput> {
   const pretty = config.format === 'pretty' || (config.format === 'auto' && terminal)
-  const stream = pretty ? await prettyStream(terminal) : jsonStream()
+  const stream = pretty ? await prettyStream(terminal) : new LineBuffer(1)
   const logger = pino(
     {
       level: config.level,
@@ -33,13 +33,11 @@ export async function openLog(config: Config['log'], terminal: boolean): Promise
     },
     stream,
   )
-  const flush = () => {
-    if ('flushSync' in stream && typeof stream.flushSync === 'function') stream.flushSync()
+  const flush = async () => {
+    if (stream instanceof LineBuffer) await stream.flush()
   }
   return { logger, flush }
 }
-
-const jsonStream = () => new LineBuffer(pino.destination({ fd: 1, sync: false, maxWrite: 64 * 1024 }))
 
 /** The field `time`, ISO 8601 in UTC. All but the milliseconds is written once a second: Date.toISOString() took a sixth of a whole line's time. */
 function timeField(): () => string {

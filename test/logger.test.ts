@@ -9,7 +9,7 @@ function logged(code: string): Record<string, unknown>[] {
   const script = `const { openLog } = await import('${logger}')
     const { logger, flush } = await openLog({ level: 'info', format: 'json' }, false)
     ${code}
-    flush()
+    await flush()
     process.exit()`
   const run = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' })
   assert.equal(run.status, 0, run.stderr)

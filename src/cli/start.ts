@@ -43,7 +43,7 @@ export async function start(options: StartOptions, io: Io, signals: Signals): Pr
     try {
       announce(logger, await app.start(), loaded)
       // Whoever waits for these lines should not wait for the log's buffer too.
-      output.flush()
+      void output.flush()
       growYoungGeneration()
     } catch (error) {
       await app.stop(0)
@@ -59,7 +59,7 @@ export async function start(options: StartOptions, io: Io, signals: Signals): Pr
     logger.fatal(`cannot start: ${known ? error.message : describeError(error)}`)
     return 1
   } finally {
-    output.flush()
+    await output.flush()
   }
 }
 
