@@ -31,7 +31,12 @@ export interface SidecarOptions {
   readonly output?: string
 }
 
-export const nodeOptions = { NODE_ENV: 'production', NODE_OPTIONS: '--max-semi-space-size=4' }
+/** As the Dockerfile sets them. */
+export const nodeOptions = {
+  NODE_ENV: 'production',
+  NODE_OPTIONS: '--max-semi-space-size=4',
+  MALLOC_ARENA_MAX: '1',
+}
 
 /** The sidecar as the image runs it. Access logging is a matter of the log level. */
 export function sidecar(
