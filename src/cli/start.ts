@@ -34,22 +34,25 @@ export async function start(options: StartOptions, io: Io, signals: Signals): Pr
     io.stderr(`${error.message}\n`)
     return 78
   }
+  const watcher = new FileWatcher(loaded.files)
   const output = await openLog(loaded.config.log, io.terminal)
   const { logger } = output
   logger.info({ version, config: loaded.file }, `bearer-sidecar ${version}`)
   for (const { path, message } of loaded.warnings) logger.warn({ path }, path === '' ? message : `${path}: ${message}`)
   try {
     const app = await App.create(loaded.config, { clock: systemClock, logger, version, env: io.env })
+    let listening: Listening
     try {
-      announce(logger, await app.start(), loaded)
-      // Whoever waits for these lines should not wait for the log's buffer too.
-      void output.flush()
-      growYoungGeneration()
+      listening = await app.start()
     } catch (error) {
       await app.stop(0)
       throw error
     }
-    const stopWatching = watchConfig(app, loaded, load, logger, signals)
+    const stopWatching = watchConfig(app, watcher, load, logger, signals)
+    announce(logger, listening, loaded)
+    // Whoever waits for these lines should not wait for the log's buffer too.
+    void output.flush()
+    growYoungGeneration()
     const failed = app.failed.then((error) => Promise.reject(error as Error))
     const why = await Promise.race([signals.first, signals.crash, failed])
     stopWatching()
@@ -78,7 +81,7 @@ function announce(logger: Logger, listening: Listening, { config }: LoadedConfig
 /** SIGHUP and changes of the files reload; an invalid config is told with all its problems and the old one goes on. */
 function watchConfig(
   app: App,
-  loaded: LoadedConfig,
+  watcher: FileWatcher,
   load: () => Promise<LoadedConfig>,
   logger: Logger,
   signals: Signals,
@@ -98,7 +101,7 @@ function watchConfig(
   }
   // One after the other: a reload that began with older files must not end last.
   const request = () => (running = running.then(reload))
-  const watcher = new FileWatcher(loaded.files, () => void request())
+  watcher.start(() => void request())
   signals.onReload(() => void request())
   return () => watcher.close()
 }

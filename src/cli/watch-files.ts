@@ -7,31 +7,39 @@ const settleTime = 250
 const pollInterval = 5_000
 
 /**
- * Calls back when the content of one of the files changes. Folders are watched, not files, because editors and Kubernetes (which swaps a symlink)
+ * Tells when the content of one of the files changes. Folders are watched, not files, because editors and Kubernetes (which swaps a symlink)
  * replace files; the content is compared, so that touching a file is no change.
  */
 export class FileWatcher {
-  readonly #onChange: () => void
+  #onChange: () => void = () => undefined
   #files: readonly string[]
   #digest: string
   #watchers: FSWatcher[] = []
   #settling: NodeJS.Timeout | undefined
-  readonly #poll: NodeJS.Timeout
+  #poll: NodeJS.Timeout | undefined
 
-  constructor(files: readonly string[], onChange: () => void) {
+  /** To be made as soon as the files were read: what changes from now on is a change. */
+  constructor(files: readonly string[]) {
     this.#files = files
-    this.#onChange = onChange
     this.#digest = digest(files)
+  }
+
+  /** Calls back for every change, at once for one that came before. */
+  start(onChange: () => void): void {
+    this.#onChange = onChange
     this.#watch()
     this.#poll = setInterval(() => this.#look(), pollInterval)
+    this.#look()
   }
 
   /** The files to watch from now on. */
   set files(files: readonly string[]) {
-    this.#files = files
-    this.#digest = digest(files)
-    this.#unwatch()
-    this.#watch()
+    if (files.join('\0') !== this.#files.join('\0')) {
+      this.#files = files
+      this.#digest = digest(files)
+      this.#unwatch()
+      this.#watch()
+    } else this.#look()
   }
 
   close(): void {
