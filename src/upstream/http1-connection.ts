@@ -5,11 +5,12 @@ import { Http1Parser } from './http1-parser.ts'
 import { SocketReader } from './socket-reader.ts'
 import { UpstreamError, type UpstreamHead } from './upstream.ts'
 
-/** The pool, as its connections see it. Times are in ticks of the pool's sweeper. */
+/** The pool, as its connections see it. Times are in ticks of the pool's sweeper, maxHead in bytes. */
 export interface ConnectionOwner {
   readonly tick: number
   readonly headersTicks: number
   readonly bodyTicks: number
+  readonly maxHead: number
   /** After this an idle connection is not kept, so that a changed address of the upstream is noticed. */
   readonly maxAgeTicks: number
   /** Ticks that an unused connection is kept; shorter when the upstream said so with `Keep-Alive: timeout=` (seconds). */
@@ -27,7 +28,7 @@ const deaths = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED'])
 /** One HTTP/1.1 connection: at most one exchange at a time, no pipelining. */
 export class Http1Connection implements Carrier, ConnectListener {
   readonly #owner: ConnectionOwner
-  readonly #parser = new Http1Parser()
+  readonly #parser: Http1Parser
   readonly #reader: SocketReader
   #socket: Socket | undefined
   #cancelConnect: (() => void) | undefined
@@ -46,6 +47,7 @@ export class Http1Connection implements Carrier, ConnectListener {
 
   constructor(owner: ConnectionOwner) {
     this.#owner = owner
+    this.#parser = new Http1Parser(owner.maxHead)
     this.#reader = new SocketReader(
       (buffer, length, copy) => this.#consume(buffer, length, copy),
       () => this.#onFin(),
@@ -196,8 +198,7 @@ export class Http1Connection implements Carrier, ConnectListener {
 
   fail(error: UpstreamError): void {
     const exchange = this.#exchange
-    this.#exchange = undefined
-    this.#destroy()
+    this.abort()
     if (exchange === undefined || exchange.over) return
     exchange.over = true
     exchange.handler.onError(error)

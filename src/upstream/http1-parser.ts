@@ -4,7 +4,7 @@ import { headFault, incomplete, readHead, type ResponseHead } from './http1-head
 import { SectionBuffer, sectionTooLarge } from './section-buffer.ts'
 import type { UpstreamHead } from './upstream.ts'
 
-/** Bytes of one head; also of one interim head. */
+/** Bytes of one head at most, where nobody asks for less; also of one interim head. */
 export const maxHead = 64 * 1024
 /** Interim answers (1xx) before the final one. */
 const maxInterim = 32
@@ -37,8 +37,15 @@ export class Http1Parser {
   #at = 0
   #end = 0
   #parsed: ResponseHead | undefined
-  readonly #section = new SectionBuffer(maxHead)
+  readonly #maxHead: number
+  readonly #section: SectionBuffer
   readonly #chunked = new ChunkedDecoder()
+
+  /** `limit`: bytes that a head may have. */
+  constructor(limit = maxHead) {
+    this.#maxHead = limit
+    this.#section = new SectionBuffer(limit)
+  }
 
   /** Expects the answer to a request that has just been sent. */
   begin(headRequest: boolean): void {
@@ -120,7 +127,8 @@ export class Http1Parser {
   #readHead(): ParserEvent | undefined {
     const next = this.#section.take(this.#input, this.#at, this.#end, this.#scanHead)
     if (next < 0) {
-      if (next !== incomplete) return this.#fail(next === sectionTooLarge ? 'head over 64 KiB' : headFault(next))
+      if (next !== incomplete)
+        return this.#fail(next === sectionTooLarge ? `head over ${this.#maxHead / 1024} KiB` : headFault(next))
       this.#at = this.#end
       return 'more'
     }

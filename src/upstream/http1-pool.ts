@@ -8,6 +8,7 @@ import {
   type Exchange,
   type Upstream,
   UpstreamError,
+  usualHead,
   type UpstreamHandler,
   type UpstreamOptions,
   type UpstreamRequest,
@@ -21,12 +22,13 @@ const maxIdle = 256
 /** Milliseconds after which a connection is not used again. */
 const maxAge = 600_000
 
-type PoolOptions = Pick<UpstreamOptions, 'headersTimeout' | 'bodyTimeout'>
+type PoolOptions = Pick<UpstreamOptions, 'headersTimeout' | 'bodyTimeout' | 'maxHead'>
 
 /** Keep-alive connections to one origin. The one used last is used first, so that a quiet hour lets the others go. */
 export class Http1Pool implements Upstream, ConnectionOwner {
   readonly headersTicks: number
   readonly bodyTicks: number
+  readonly maxHead: number
   readonly maxAgeTicks: number
   readonly #connector: Connector
   readonly #sweeper: Sweeper
@@ -38,6 +40,7 @@ export class Http1Pool implements Upstream, ConnectionOwner {
 
   constructor(connector: Connector, options: PoolOptions) {
     const { headersTimeout, bodyTimeout } = options
+    this.maxHead = options.maxHead ?? usualHead
     this.#connector = connector
     this.#sweeper = new Sweeper(Math.min(headersTimeout, bodyTimeout, idleTimeout), () => {
       for (const connection of this.#connections) connection.sweep()

@@ -1,12 +1,13 @@
 import type { Socket } from 'node:net'
 import { headFault, incomplete, readHead } from './http1-head.ts'
-import { Http1Parser, maxHead } from './http1-parser.ts'
+import { Http1Parser } from './http1-parser.ts'
 import {
   type Exchange,
   UpstreamError,
   type UpstreamHandler,
   type UpstreamHead,
   type UpstreamOptions,
+  usualHead,
 } from './upstream.ts'
 
 type Timeouts = Pick<UpstreamOptions, 'headersTimeout' | 'bodyTimeout'>
@@ -19,7 +20,7 @@ export class UpgradeExchange implements Exchange {
   readonly #timeouts: Timeouts
   readonly #handler: UpstreamHandler
   readonly #onUpgrade: (head: UpstreamHead, socket: Socket, rest: Buffer) => void
-  readonly #parser = new Http1Parser()
+  readonly #parser = new Http1Parser(usualHead)
   #socket: Socket | undefined
   /** What came of the head so far; undefined once the answer turned out to be no 101. */
   #received: Buffer | undefined = Buffer.alloc(0)
@@ -68,7 +69,7 @@ export class UpgradeExchange implements Exchange {
   #readHead(received: Buffer): void {
     const head = readHead(received, 0, received.length)
     if (head === incomplete) {
-      if (received.length > maxHead) this.#refuse('head over 64 KiB')
+      if (received.length > usualHead) this.#refuse('head over 16 KiB')
     } else if (typeof head === 'number') {
       this.#refuse(headFault(head))
     } else if (head.status === 101) {

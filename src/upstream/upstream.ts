@@ -64,6 +64,9 @@ export interface Upstream {
   close(): Promise<void>
 }
 
+/** What callers take themselves: Node's and others' limit for a head, in bytes. */
+export const usualHead = 16 * 1024
+
 export interface UpstreamOptions {
   /** Origin: scheme, host and port; the path of the URL is not used. */
   readonly origin: URL
@@ -79,6 +82,8 @@ export interface UpstreamOptions {
   readonly headersTimeout: number
   /** Milliseconds between two pieces of an answer, paused time not counted. */
   readonly bodyTimeout: number
+  /** Bytes that the head of an answer may have; default usualHead. Larger ones are a protocol fault. */
+  readonly maxHead?: number
   /** Offer HTTP/2 by ALPN beside HTTP/1.1. */
   readonly allowH2: boolean
   /** http:// or https:// URL of an egress proxy for this origin (from HTTPS_PROXY / HTTP_PROXY / NO_PROXY), or undefined. */

@@ -1,3 +1,4 @@
+import { maxHead } from './http1-parser.ts'
 import { openUpstream } from './open.ts'
 import { UpstreamError, type Exchange, type UpstreamHead, type UpstreamOptions } from './upstream.ts'
 
@@ -52,6 +53,8 @@ export async function ask(question: Question): Promise<WholeAnswer> {
     connectTimeout: question.connectTimeout ?? timeout,
     headersTimeout: timeout,
     bodyTimeout: timeout,
+    // A one-time token may have been spent for this answer: it is not refused for its size.
+    maxHead,
     allowH2: question.allowH2 ?? false,
     egressProxy: egress(new URL(origin))?.proxy,
   })

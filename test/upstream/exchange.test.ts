@@ -166,7 +166,7 @@ suite('an answer', () => {
     ['an unsolicited 101', 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n'],
     ['a field with a line break (A7)', 'HTTP/1.1 200 OK\r\nA: 1\nSet-Cookie: evil\r\nContent-Length: 2\r\n\r\nok'],
     ['a field with a NUL (A7)', 'HTTP/1.1 200 OK\r\nA: 1\0\r\nContent-Length: 2\r\n\r\nok'],
-    ['a head over 64 KiB (G7)', `HTTP/1.1 200 OK\r\nA: ${'x'.repeat(70_000)}\r\nContent-Length: 2\r\n\r\nok`],
+    ['a head over 16 KiB (G7)', `HTTP/1.1 200 OK\r\nA: ${'x'.repeat(16_384)}\r\nContent-Length: 2\r\n\r\nok`],
   ] as const) {
     test(`with ${story} is a protocol error and the socket is destroyed (B6)`, async (t) => {
       const server = await answering(t, bytes, ok)
@@ -179,9 +179,9 @@ suite('an answer', () => {
     })
   }
 
-  test('of 17 KiB of fields passes', async (t) => {
-    const server = await answering(t, `HTTP/1.1 200 OK\r\nA: ${'x'.repeat(17_000)}\r\nContent-Length: 2\r\n\r\nok`)
-    assert.equal((await call(open(t, server.origin))).head?.headers[1]?.length, 17_000)
+  test('of 16 KiB less a little passes', async (t) => {
+    const server = await answering(t, `HTTP/1.1 200 OK\r\nA: ${'x'.repeat(16_000)}\r\nContent-Length: 2\r\n\r\nok`)
+    assert.equal((await call(open(t, server.origin))).head?.headers[1]?.length, 16_000)
   })
 })
 
