@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { wasReset } from './caller-reset.ts'
 import { isLarge, joined, Pieces } from './pieces.ts'
 
 export interface BodyListener {
@@ -96,6 +97,14 @@ export class CallerBody {
 
   forget(): void {
     this.#kept = undefined
+  }
+
+  /** Ends a connection that the caller has reset, which nobody would see while it is not read from. */
+  endIfReset(): boolean {
+    const { socket } = this.#request
+    if (!wasReset(socket)) return false
+    socket.destroy()
+    return true
   }
 
   pause(): void {

@@ -83,7 +83,7 @@ export class Upload implements BodyListener {
     if (this.#blocked) {
       if (this.#idleTicks > limits.upstream) this.#owner.onUploadStalled('upstream')
       // A socket that is not read from tells nothing of a caller that left: look once per tick, one piece at a time.
-      else this.body.resume()
+      else if (!this.body.endIfReset()) this.body.resume()
     } else if (this.#idleTicks > limits.caller) this.#owner.onUploadStalled('caller')
   }
 
