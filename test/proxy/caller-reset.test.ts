@@ -38,7 +38,7 @@ for (const host of ['127.0.0.1', '::1']) {
         caller.resetAndDestroy()
       }
       // The table is looked at again after 200 ms.
-    await new Promise((resolve) => setTimeout(resolve, 250))
+      await new Promise((resolve) => setTimeout(resolve, 250))
       assert.deepEqual(
         made.map(({ ours }) => wasReset(ours)),
         [true, true, false, false],
